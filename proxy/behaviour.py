@@ -1,0 +1,44 @@
+"""Every setting that changes how requests are served: its type, default and range. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+SEARCH_PROMPT: Final = "（使用搜索工具联网搜索，需要在content中结合搜索内容）"
+
+
+def _number(default: float, least: float, most: float | None = None) -> Any:
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """The behaviour settings one request runs with.
+
+    Each field is named like its environment variable in lower case, and like the field of the
+    Settings row that may override it. Numbers carry their range as metadata (``least``, ``most``).
+    Lists of names or globs are tuples.
+    """
+
+    max_requests_per_minute: int = _number(30, 0)
+    max_requests_per_day_per_ip: int = _number(600, 0)
+    api_key_daily_limit: int = _number(100, 0)
+    fake_streaming: bool = True
+    max_empty_responses: int = _number(5, 0)
+    max_attempts: int = _number(15, 1, 100)
+    concurrent_requests: int = _number(1, 1, 20)
+    increase_concurrent_on_failure: int = _number(0, 0, 20)
+    max_concurrent_requests: int = _number(3, 1, 20)
+    random_string: bool = True
+    random_string_length: int = _number(5, 1, 1000)
+    search_mode: bool = False
+    search_prompt: str = SEARCH_PROMPT
+    blocked_models: tuple[str, ...] = ()
+    allowed_models: tuple[str, ...] = ()
+    extra_models: tuple[str, ...] = ()
+    fetch_media: bool = False
+    headers_hold_seconds: float = _number(15, 0, 120)
+    heartbeat_seconds: float = _number(5, 0.05, 60)
+    upstream_timeout_seconds: float = _number(600, 0.1, 3600)
+    log_retention_days: int = _number(30, 1, 3650)
