@@ -1,0 +1,58 @@
+# Everything a person does with this repository. `make help` lists it.
+SHELL := /bin/sh
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+# Checks and tests are about the code: they look at no .env and write no data/.
+CLEAN := ENV_FILE=/dev/null DATA_DIR="$${TMPDIR:-/tmp}/hajimi-check"
+
+.PHONY: help run demo test test-slow soak sillytavern check format messages docs lock bench image-check install install-dev
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: install ## Start hajimi (settings come from the environment and .env)
+	@exec $(PY) manage.py serve
+
+demo: install-dev ## Start hajimi against a built-in Gemini simulator: no key, no internet
+	@exec $(PY) -m tests.demo
+
+test: install-dev ## Run every test a laptop can run
+	@$(CLEAN) $(PY) -m pytest -n auto -p no:cacheprovider -m "not slow" -rs
+
+test-slow: install-dev ## Run the tests that take long
+	@$(CLEAN) $(PY) -m pytest -n auto -p no:cacheprovider -m slow -rs
+
+soak: install-dev ## A minute of admin pages, chats and hang-ups, watched for crashes and lost tasks
+	@$(CLEAN) $(PY) -m tests.soak
+
+sillytavern: install-dev ## SillyTavern in a real browser against hajimi (needs Node, Chromium; installs SillyTavern)
+	@$(CLEAN) $(PY) -m tests.sillytavern.run
+
+check: install-dev ## Format, lint, types, layers, migrations, messages
+	@$(CLEAN) PY=$(PY) tools/check.sh
+
+format: install-dev ## Rewrite the code in the one format
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+messages: install-dev ## Collect texts to translate and compile the translations
+	@$(CLEAN) $(PY) tools/messages.py
+
+docs: install-dev ## Write the pages that are made from the code
+	@$(CLEAN) $(PY) -m hajimi_site.configuration_page docs/configuration.md
+
+lock: install-dev ## Renew the locked requirements
+	@tools/lock.sh
+
+bench: install-dev ## Measure speed and memory, print the table
+	@$(CLEAN) $(PY) -m bench
+
+image-check: ## Build the Dockerfile for real, chat through the image, restart it
+	@tools/image_check.sh
+
+install:
+	@PYTHON="$(PYTHON)" tools/install.sh requirements.txt
+
+install-dev:
+	@PYTHON="$(PYTHON)" tools/install.sh requirements-dev.txt
