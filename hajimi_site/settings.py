@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import secrets
-import time
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.utils.translation import gettext_lazy as _
 
-from hajimi_site import environment
+from hajimi_site import env_file, environment, secret_key
 from hajimi_site.version import VERSION as VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env", overwrite=False)
+env_file.load(BASE_DIR / (os.environ.get("ENV_FILE") or ".env"), os.environ)
 
 READING = environment.read(os.environ)
+ENVIRONMENT_NOTES: tuple[str, ...] = READING.notes
 _values = READING.values
 
 BEHAVIOUR = environment.behaviour(_values)
@@ -40,26 +40,7 @@ SPACE_HOST = os.environ.get("SPACE_HOST", "")
 DATA_DIR = Path(_values["DATA_DIR"]).expanduser().resolve()
 
 
-def _secret_key() -> str:
-    """Return SECRET_KEY, made once in DATA_DIR (mode 0600) when the environment has none."""
-    if _values["SECRET_KEY"]:
-        return str(_values["SECRET_KEY"])
-    path = DATA_DIR / "secret_key"
-    try:
-        DATA_DIR.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise environment.BadEnvironment(
-            f"DATA_DIR is set to {str(DATA_DIR)!r}, which cannot be written ({error.strerror}); "
-            "it must be a folder this user may write to."
-        ) from None
-    return path.read_text().strip()
-
-
-SECRET_KEY = _secret_key()
+SECRET_KEY: str = _values["SECRET_KEY"] or secret_key.kept_in(DATA_DIR)
 SECRET_KEY_FALLBACKS: list[str] = list(_values["SECRET_KEY_FALLBACKS"])
 
 TRUSTED_PROXIES: tuple[str, ...] = _values["TRUSTED_PROXIES"]
@@ -119,20 +100,16 @@ SQLITE_OPTIONS = {
 POSTGRES_OPTIONS = {"pool": {"min_size": 2, "max_size": 10, "timeout": 20}}
 
 
-def _database() -> dict[str, object]:
-    url = _values["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'hajimi.sqlite3'}"
-    try:
-        database: dict[str, object] = dict(environ.Env.db_url_config(url))
-    except (ValueError, KeyError, environ.ImproperlyConfigured):
-        database = {}
-    engine = str(database.get("ENGINE", ""))
-    options = {"sqlite3": SQLITE_OPTIONS, "postgresql": POSTGRES_OPTIONS}.get(engine.rpartition(".")[2])
-    if options is None:
-        raise environment.BadEnvironment(
-            f"DATABASE_URL is set to a value that cannot be used; it must be {environment.DATABASE_URL.allowed}."
-        )
-    given = database.get("OPTIONS")
-    return database | {"CONN_MAX_AGE": 0, "OPTIONS": {**options, **(given if isinstance(given, dict) else {})}}
+def _database() -> dict[str, Any]:
+    if not _values["DATABASE_URL"]:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "hajimi.sqlite3",
+            "OPTIONS": SQLITE_OPTIONS,
+        }
+    given: dict[str, Any] = environ.Env.db_url_config(_values["DATABASE_URL"])
+    options = SQLITE_OPTIONS if given["ENGINE"].endswith("sqlite3") else POSTGRES_OPTIONS
+    return {**given, "CONN_MAX_AGE": 0, "OPTIONS": {**options, **given.get("OPTIONS", {})}}
 
 
 DATABASES = {"default": _database()}
@@ -151,14 +128,13 @@ USE_TZ = True
 STATIC_URL = "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_BODY_BYTES, 2**20)
+# On a Space every page is https; elsewhere plain http on a home network must still allow a login.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(SPACE_HOST)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 APPEND_SLASH = True
-
-os.environ["TZ"] = TIME_ZONE
-time.tzset()
 
 LOGGING = {
     "version": 1,

@@ -1,0 +1,44 @@
+"""The original hajimi's variables that are not ours: what a person who still sets one is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_CACHE = "answers are never cached"
+_STORAGE = "everything is kept in DATA_DIR"
+_KEEPALIVE = "only streams are kept alive (HEARTBEAT_SECONDS)"
+_FAKE = "a collected answer is sent at once"
+_VERTEX = "Vertex AI is not served yet"
+
+UNUSED: Final[Mapping[str, str]] = {
+    "CACHE_EXPIRY_TIME": _CACHE,
+    "MAX_CACHE_ENTRIES": _CACHE,
+    "CALCULATE_CACHE_ENTRIES": _CACHE,
+    "PRECISE_CACHE": _CACHE,
+    "ENABLE_STORAGE": _STORAGE,
+    "STORAGE_DIR": _STORAGE,
+    "SKIP_CHECK_API_KEY": "a key is judged by Google's answers, not checked at start",
+    "INVALID_API_KEYS": "disable keys in the admin",
+    "ENABLE_THINKING": "each model gets only the thinking settings it understands",
+    "WHITELIST_USER_AGENT": "a client is known by its password only",
+    "PUBLIC_MODE": "every request is served on its own",
+    "DASHBOARD_URL": "the pages are / and /admin/",
+    "FAKE_STREAMING_CHUNK_SIZE": _FAKE,
+    "FAKE_STREAMING_DELAY_PER_CHUNK": _FAKE,
+    "NONSTREAM_KEEPALIVE_ENABLED": _KEEPALIVE,
+    "NONSTREAM_KEEPALIVE_INTERVAL": _KEEPALIVE,
+    "ENABLE_VERTEX_EXPRESS": _VERTEX,
+    "VERTEX_EXPRESS_API_KEY": _VERTEX,
+    "VERTEX_PROJECT_ID": _VERTEX,
+    "VERTEX_LOCATION": _VERTEX,
+    "VERTEX_MODELS_CONFIG_URL": _VERTEX,
+    "HUGGINGFACE": "a Space is recognised by itself",
+    "GEMINI_API_KEY": "the name is GEMINI_API_KEYS",
+}
+"""Name -> why it has no effect. GEMINI_API_KEY was never a name, but many write it."""
+
+
+def note(name: str) -> str:
+    """Return the sentence for the log about ``name``, one of UNUSED."""
+    return f"{name} has no effect here: {UNUSED[name]}."
