@@ -1,0 +1,33 @@
+"""Fixtures: a fake Gemini, and hajimi itself as a process in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gemini import FakeGemini
+from tests.serving import Server
+
+
+@pytest.fixture
+def gemini() -> Iterator[FakeGemini]:
+    """A Gemini that takes any key and says back what was said, until it is told otherwise."""
+    with FakeGemini() as fake:
+        yield fake
+
+
+@pytest.fixture
+def serve(gemini: FakeGemini, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start hajimi with these environment variables; several servers of one test share its DATA_DIR."""
+    servers: list[Server] = []
+
+    def start(**environment: object) -> Server:
+        server = Server(tmp_path / "data", {"GEMINI_BASE_URL": gemini.url, **environment})
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.kill()
