@@ -17,7 +17,8 @@ def load() -> ModuleType:
     """Return the judge's module; callers are marked ``needs_shared``."""
     assert SHARED is not None, "the judge is not beside the repository"
     spec = importlib.util.spec_from_file_location("gemini_oracle", SHARED / "gemini" / "oracle.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Its dataclasses look their own module up by name.
     sys.modules[spec.name] = module

@@ -1,83 +1,105 @@
-"""An OpenAI chat request, parsed and checked: what every later step reads. Pure."""
+"""An OpenAI chat request -> Chat: parsed, checked, and refused with the place of the mistake. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+from proxy.translation import messages, reading
+from proxy.translation.extras import Extras
+from proxy.translation.invalid import Invalid, _
+from proxy.translation.reading import Document
+from proxy.translation.turns import Chat, Inline, Link, Message, Part, Role, Text
+
+__all__ = ["EFFORTS", "Chat", "Inline", "Link", "Message", "Part", "Role", "Text", "parse"]
+
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_LONGEST_MODEL: Final = 256
+_MOST_STOPS: Final = 5
+_MOST_CHOICES: Final = 8
+_INT64: Final = 2**63
 
 
-class Role(StrEnum):
-    """Who speaks. ``developer`` is read as system."""
+def parse(document: object) -> Chat:
+    """Read the JSON document of a chat request; any mistake of the client's is an Invalid naming the place.
 
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-    TOOL = "tool"
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Text of a message."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """Media carried in the request itself; ``data`` is clean standard base64."""
-
-    mime: str
-    data: str
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Media somewhere else: YouTube and Google's file service go upstream as they are, others are fetched first."""
-
-    url: str
-    mime: str | None = None
-    detail: str | None = None
-    place: str = ""
-
-
-Part = Text | Inline | Link
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn as the client sent it. ``parts`` may be empty."""
-
-    role: Role
-    parts: tuple[Part, ...]
-    name: str | None = None
+    Null counts as unset. Fields that mean nothing to Gemini (user, metadata, logit_bias ...) and unknown
+    ones are ignored; what can not be served yet (tools, JSON output, audio output) is refused.
+    """
+    if not isinstance(document, dict):
+        raise Invalid(_("The request body must be a JSON object."))
+    _refuse_tools(document)
+    _refuse_formats(document)
+    extras = Extras(document)
+    thinking = extras.thinking()
+    stream = reading.flag(document.get("stream"), "stream")
+    return Chat(
+        model=_model(document.get("model")),
+        messages=messages.read(document.get("messages")),
+        stream=stream,
+        include_usage=stream and _include_usage(document.get("stream_options")),
+        n=reading.whole(document.get("n"), "n", 1, _MOST_CHOICES) or 1,
+        max_tokens=_max_tokens(document),
+        temperature=reading.number(document.get("temperature"), "temperature", 0, 2),
+        top_p=reading.number(document.get("top_p"), "top_p", 0, 1),
+        top_k=extras.top_k(),
+        frequency_penalty=reading.number(document.get("frequency_penalty"), "frequency_penalty", -2, 2),
+        presence_penalty=reading.number(document.get("presence_penalty"), "presence_penalty", -2, 2),
+        seed=reading.whole(document.get("seed"), "seed", -_INT64, _INT64 - 1),
+        stop=_stop(document.get("stop")),
+        logprobs=reading.flag(document.get("logprobs"), "logprobs"),
+        top_logprobs=reading.whole(document.get("top_logprobs"), "top_logprobs", 0, 20),
+        reasoning_effort=reading.one_of(*extras.find("reasoning_effort"), EFFORTS),
+        thinking_budget=thinking.budget,
+        thinking_level=thinking.level,
+        include_thoughts=thinking.include,
+        safety_settings=extras.safety_settings(),
+        web_search=extras.web_search(),
+        cached_content=extras.cached_content(),
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chat:
-    """A whole chat request. None means the client did not say."""
+def _model(value: Any) -> str:
+    if value is None:
+        raise Invalid(_("model is missing."), param="model")
+    model = reading.text(value, "model")
+    if not model.strip() or len(model) > _LONGEST_MODEL:
+        raise Invalid(_("model must be the name of a model."), param="model")
+    return model
 
-    model: str
-    messages: tuple[Message, ...]
-    stream: bool = False
-    include_usage: bool = False
-    n: int = 1
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    logprobs: bool = False
-    top_logprobs: int | None = None
-    reasoning_effort: str | None = None
-    thinking_budget: int | None = None
-    thinking_level: str | None = None
-    include_thoughts: bool | None = None
-    safety_settings: tuple[dict[str, Any], ...] | None = None
-    web_search: bool = False
-    cached_content: str | None = None
-    response_format: dict[str, Any] | None = field(default=None)
+
+def _include_usage(value: Any) -> bool:
+    options = reading.mapping(value, "stream_options")
+    return reading.flag(options.get("include_usage"), "stream_options.include_usage")
+
+
+def _max_tokens(document: Document) -> int | None:
+    newer = reading.whole(document.get("max_completion_tokens"), "max_completion_tokens", 1)
+    older = reading.whole(document.get("max_tokens"), "max_tokens", 1)
+    return older if newer is None else newer
+
+
+def _stop(value: Any) -> tuple[str, ...]:
+    """Read ``stop``: one text or a list; empty ones would stop at once, and Gemini takes five."""
+    if isinstance(value, str):
+        value = [value]
+    texts = (reading.text(each, f"stop[{index}]") for index, each in enumerate(reading.items(value, "stop")))
+    return tuple([text for text in texts if text][:_MOST_STOPS])
+
+
+def _refuse_tools(document: Document) -> None:
+    for name, choice in (("tools", "tool_choice"), ("functions", "function_call")):
+        if reading.items(document.get(name), name):
+            raise Invalid.at(name, _("%(param)s: tools are not supported yet."))
+        if document.get(choice) not in (None, "none", "auto"):
+            raise Invalid.at(choice, _("%(param)s: tools are not supported yet."))
+
+
+def _refuse_formats(document: Document) -> None:
+    form = reading.mapping(document.get("response_format"), "response_format")
+    if form.get("type", "text") != "text":
+        raise Invalid.at("response_format.type", _("%(param)s: only text answers are supported yet."))
+    for index, value in enumerate(reading.items(document.get("modalities"), "modalities")):
+        if value != "text":
+            raise Invalid.at(f"modalities[{index}]", _("%(param)s: only text answers are supported yet."))
+    if document.get("audio") is not None:
+        raise Invalid.at("audio", _("%(param)s: audio output is not supported yet."))

@@ -1,0 +1,108 @@
+"""What clients ask of Gemini beyond OpenAI's fields: thinking, safety settings, cached content, search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.translation import reading
+from proxy.translation.families import LEVELS
+from proxy.translation.invalid import Invalid, _
+from proxy.translation.reading import Document
+
+INT32: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How the client wants the model to think; None where it did not say."""
+
+    budget: int | None = None
+    level: str | None = None
+    include: bool | None = None
+
+
+class Extras:
+    """Finds Google's own fields wherever a client puts them.
+
+    Google documents them inside ``extra_body.google``; its SDKs put the keys of ``extra_body`` at the root of
+    the request, and clients with a free-form body put them at the root by themselves. The deepest place wins.
+    """
+
+    def __init__(self, document: Document) -> None:
+        body = reading.mapping(document.get("extra_body"), "extra_body")
+        self._places: tuple[tuple[str, Document], ...] = (
+            ("extra_body.google.", reading.mapping(body.get("google"), "extra_body.google")),
+            ("google.", reading.mapping(document.get("google"), "google")),
+            ("extra_body.", body),
+            ("", document),
+        )
+
+    def find(self, name: str) -> tuple[Any, str]:
+        """Return the first value set under ``name`` (snake_case; camelCase counts too) and its place."""
+        for prefix, fields in self._places:
+            value, written = _either(fields, name)
+            if value is not None:
+                return value, prefix + written
+        return None, name
+
+    def thinking(self) -> Thinking:
+        """Read ``thinking_config``, and its fields where they stand alone."""
+        value, place = self.find("thinking_config")
+        config = reading.mapping(value, place)
+
+        def field(name: str) -> tuple[Any, str]:
+            value, written = _either(config, name)
+            return (value, f"{place}.{written}") if value is not None else self.find(name)
+
+        return Thinking(
+            reading.whole(*field("thinking_budget"), -1, INT32),
+            reading.one_of(*field("thinking_level"), LEVELS),
+            None if (include := field("include_thoughts"))[0] is None else reading.flag(*include),
+        )
+
+    def safety_settings(self) -> tuple[dict[str, Any], ...] | None:
+        """Read ``safety_settings``; None when the client leaves them to us."""
+        value, place = self.find("safety_settings")
+        if value is None:
+            return None
+        return tuple(_safety(each, f"{place}[{index}]") for index, each in enumerate(reading.items(value, place)))
+
+    def top_k(self) -> int | None:
+        """Read ``top_k``; 0 means no limit, which is the same as unset."""
+        return reading.whole(*self.find("top_k"), 0, INT32) or None
+
+    def cached_content(self) -> str | None:
+        """Read the name of a cache that the client made before."""
+        value, place = self.find("cached_content")
+        name = reading.optional_text(value, place)
+        if name is not None and not name.startswith("cachedContents/"):
+            raise Invalid.at(place, _('%(param)s must begin with "cachedContents/".'))
+        return name
+
+    def web_search(self) -> bool:
+        """Return whether the client turned web search on."""
+        value, place = self.find("web_search_options")
+        if isinstance(value, bool):
+            return value
+        reading.mapping(value, place)
+        return value is not None
+
+
+def _either(fields: Document, name: str) -> tuple[Any, str]:
+    """Return the value under the snake_case or the camelCase spelling, and the spelling."""
+    value = fields.get(name)
+    if value is not None:
+        return value, name
+    head, *rest = name.split("_")
+    camel = head + "".join(word.capitalize() for word in rest)
+    value = fields.get(camel)
+    return value, (name if value is None else camel)
+
+
+def _safety(value: Any, place: str) -> dict[str, str]:
+    setting = reading.mapping(value, place)
+    return {
+        "category": reading.text(setting.get("category"), f"{place}.category"),
+        "threshold": reading.text(setting.get("threshold"), f"{place}.threshold"),
+    }

@@ -1,0 +1,161 @@
+"""The one table of facts about model families: what each takes, refuses and how it thinks.
+
+Sources, as marked in the rows: ai.google.dev's pages on models, thinking and safety, Google's discovery
+document of v1beta, and the answers of the live service as people quoted them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+Level = Literal["minimal", "low", "medium", "high"]
+LEVELS: Final[tuple[Level, ...]] = ("minimal", "low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a model family takes and how it behaves. Token counts everywhere.
+
+    ``thinking``: how thinking is steered. By "budget": any count within ``least_budget``..``most_budget``,
+    -1 lets the model decide, ``off_budget`` is the nearest to none (0 where thinking can be turned off).
+    By "level": one of ``levels``, of which the first is the nearest to none.
+    ``default_level`` is what the model does unasked, for room only; None when it does not think unasked.
+    """
+
+    family: str
+    is_chat: bool = True
+    is_image: bool = False
+    is_tts: bool = False
+    is_embedding: bool = False
+    max_output_tokens: int = 65_536
+    thinking: Literal["none", "budget", "level"] = "none"
+    least_budget: int = 0
+    most_budget: int = 0
+    off_budget: int = 0
+    levels: tuple[Level, ...] = ()
+    default_level: Level | None = None
+    thoughts_included: bool = True
+    prefill: bool = True
+    system_instruction: bool = True
+    sampling: bool = True
+    penalties: bool = False
+    logprobs: bool = False
+    search: bool = True
+    search_with_functions: bool = False
+    functions_with_json: bool = False
+    json_schema: bool = True
+    most_candidates: int = 1
+    media_resolution: bool = False
+    signatures: bool = False
+    safety_off: Literal["OFF", "BLOCK_NONE"] = "OFF"
+
+
+# 8192 tokens out, penalties and several candidates are of these models only: everything later answers
+# "Penalty is not enabled for this model" to any that is not zero. Log probabilities come and go on later
+# models ("Logprobs is not enabled for models/gemini-2.5-pro"), so they are asked of 2.0 alone.
+_2_0 = Profile(family="2.0", max_output_tokens=8192, penalties=True, logprobs=True, most_candidates=8)
+# OFF is a threshold since 2.0; the JSON schema fields are recorded from 2.0 on.
+_1_5 = replace(_2_0, family="1.5", safety_off="BLOCK_NONE", search=False, logprobs=False, json_schema=False)
+_2_0_LITE = replace(_2_0, family="2.0-flash-lite", search=False)
+
+# Budgets: ai.google.dev/gemini-api/docs/thinking. 0 on pro: "Budget 0 is invalid. This model only works in
+# thinking mode."
+_2_5_FLASH = Profile(family="2.5-flash", thinking="budget", most_budget=24_576, default_level="high", most_candidates=8)
+_2_5_LITE = replace(_2_5_FLASH, family="2.5-flash-lite", least_budget=512, default_level=None)
+_2_5_PRO = replace(_2_5_FLASH, family="2.5-pro", least_budget=128, most_budget=32_768, off_budget=128)
+
+# Levels: the same page; a level that is not listed is refused ("Thinking level MINIMAL is not supported for
+# this model"), and from 3 on functions work beside search and JSON.
+_3_PRO = Profile(
+    family="3-pro",
+    thinking="level",
+    levels=("low", "high"),
+    default_level="high",
+    search_with_functions=True,
+    functions_with_json=True,
+    media_resolution=True,
+    signatures=True,
+)
+_3_1_PRO = replace(_3_PRO, family="3.1-pro", levels=("low", "medium", "high"))
+_3_FLASH = replace(_3_PRO, family="3-flash", levels=LEVELS)
+_3_5_FLASH = replace(_3_FLASH, family="3.5-flash", default_level="medium")
+_3_LITE = replace(_3_FLASH, family="3-flash-lite", default_level="minimal")
+# "Requests ending with a model turn are not supported unless the last part is a function response."; sampling
+# parameters are ignored (model pages of 3.5 flash-lite, 3.6 and later).
+_3_5_LITE = replace(_3_LITE, family="3.5-flash-lite", prefill=False, sampling=False)
+_3_6_FLASH = replace(_3_5_LITE, family="3.6-flash", default_level="medium")
+_3_8_FLASH = replace(_3_6_FLASH, family="3.8-flash", levels=("low", "medium", "high"))
+# Budgets are refused on 4 altogether; how it takes the resolution of media is not known, so it is not told.
+_NEWEST = replace(_3_8_FLASH, family="4", default_level="high", media_resolution=False)
+
+# Image models: BLOCK_NONE, no system instruction, no tools; signatures are not checked. They think by themselves.
+_IMAGE = Profile(
+    family="image",
+    is_chat=False,
+    is_image=True,
+    max_output_tokens=32_768,
+    system_instruction=False,
+    search=False,
+    safety_off="BLOCK_NONE",
+)
+_NEW_IMAGE = replace(_IMAGE, family="3-image", default_level="low", prefill=False)
+_TTS = Profile(
+    family="tts", is_chat=False, is_tts=True, max_output_tokens=16_384, system_instruction=False, search=False
+)
+_EMBEDDING = Profile(family="embedding", is_chat=False, is_embedding=True, search=False)
+# Imagen, video, music, live and agent models: none of them answers generateContent as a chat model does.
+_OTHER = Profile(family="other", is_chat=False, search=False)
+_IMAGEN = replace(_OTHER, family="imagen", is_image=True)
+
+# "Developer instruction is not enabled for models/gemma-3-27b-it"; whether 4 takes one is not confirmed, and
+# user text works on both. 4 takes the levels minimal and high, and no budget.
+_GEMMA_3 = Profile(family="gemma-3", max_output_tokens=8192, system_instruction=False, search=False, json_schema=False)
+_GEMMA_4 = replace(
+    _GEMMA_3,
+    family="gemma-4",
+    max_output_tokens=32_768,
+    thinking="level",
+    levels=("minimal", "high"),
+    default_level="high",
+    thoughts_included=False,
+)
+
+# Read from the top; the first pattern found in a name decides. Names that match nothing, the -latest aliases
+# among them, are taken for the newest model: it accepts the least, so what it takes the others take too.
+_TABLE: Final[tuple[tuple[re.Pattern[str], Profile], ...]] = tuple(
+    (re.compile(pattern), profile)
+    for pattern, profile in (
+        (r"embedding", _EMBEDDING),
+        (r"^imagen", _IMAGEN),
+        (r"^(aqa|veo|lyria|deep-research|antigravity)|-(live|native-audio|computer-use)\b", _OTHER),
+        (r"-tts\b", _TTS),
+        (r"gemini-[12]\..*-image", _IMAGE),
+        (r"-image\b|nano-banana", _NEW_IMAGE),
+        (r"^gemma-([4-9]|[1-9]\d)", _GEMMA_4),
+        (r"^gemma", _GEMMA_3),
+        (r"^(gemini-1\.|gemini-pro(-vision)?$)", _1_5),
+        (r"^gemini-2\.0-flash-lite", _2_0_LITE),
+        (r"^(gemini-2\.0|learnlm)", _2_0),
+        (r"^gemini-2\.5-flash-lite", _2_5_LITE),
+        (r"^gemini-2\.5-flash", _2_5_FLASH),
+        (r"^gemini-2\.5", _2_5_PRO),
+        (r"^gemini-3(\.0)?-pro", _3_PRO),
+        (r"^gemini-3\.\d+-pro", _3_1_PRO),
+        (r"^gemini-3(\.[0-4])?-flash-lite", _3_LITE),
+        (r"^gemini-3(\.[0-4])?-flash", _3_FLASH),
+        (r"^gemini-3\.5-flash-lite", _3_5_LITE),
+        (r"^gemini-3\.5-flash", _3_5_FLASH),
+        (r"^gemini-3\.6-flash", _3_6_FLASH),
+        (r"^gemini-3\.\d+-flash", _3_8_FLASH),
+    )
+)
+
+
+def profile_of(name: str) -> Profile:
+    """Return the facts about the model with this upstream name (lower case, no aliases)."""
+    for pattern, profile in _TABLE:
+        if pattern.search(name):
+            return profile
+    return _NEWEST

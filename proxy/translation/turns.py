@@ -1,0 +1,89 @@
+"""The data of a parsed OpenAI chat request: what every later step reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Role(StrEnum):
+    """Who speaks. ``developer`` is read as system."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Media carried in the request itself; ``data`` is clean standard base64."""
+
+    mime: str
+    data: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Media somewhere else: YouTube and Google's file service go upstream as they are, others are fetched first.
+
+    ``place`` names where in the request it stands.
+    """
+
+    url: str
+    mime: str | None = None
+    detail: str | None = None
+    place: str = ""
+
+
+Part = Text | Inline | Link
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn as the client sent it. ``parts`` may be empty."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat:
+    """A whole chat request. None means the client did not say.
+
+    ``max_tokens`` is of visible text, at least 1; ``thinking_budget`` is in tokens, 0 = off, -1 = the model decides.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    stream: bool = False
+    include_usage: bool = False
+    n: int = 1
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    reasoning_effort: str | None = None
+    thinking_budget: int | None = None
+    thinking_level: str | None = None
+    include_thoughts: bool | None = None
+    safety_settings: tuple[dict[str, Any], ...] | None = None
+    web_search: bool = False
+    cached_content: str | None = None
+    response_format: dict[str, Any] | None = None
