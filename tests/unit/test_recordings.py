@@ -1,0 +1,222 @@
+"""Every recorded answer of Gemini's gives what a plain reading of the recording gives, however its bytes are cut."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from keys.rules import Outcome
+from proxy.sse import SseDecoder
+from proxy.translation.openai import ChunkEncoder, fold, usage_document
+from proxy.translation.reply import MediaDelta, TextDelta, ThoughtDelta, ToolCallDelta, Translator
+from tests.shared import SHARED, needs_shared
+
+FINISHES = {
+    "STOP": "stop",
+    1: "stop",
+    "MAX_TOKENS": "length",
+    2: "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "MODEL_ARMOR": "content_filter",
+    "UNEXPECTED_TOOL_CALL": "stop",
+    "MALFORMED_FUNCTION_CALL": "stop",
+}
+FAILURES = {
+    "finish_UNEXPECTED_TOOL_CALL": Outcome.EMPTY,
+    "finish_MAX_TOKENS": Outcome.TRUNCATED,
+    "finish_SAFETY": Outcome.BLOCKED,
+    "finish_RECITATION": Outcome.BLOCKED,
+    "finish_MODEL_ARMOR": Outcome.BLOCKED,
+    "finish_OTHER": Outcome.EMPTY,
+    "prompt_blocked": Outcome.BLOCKED,
+    "malformed_function_call": Outcome.EMPTY,
+    "malformed_function_call_no_content": Outcome.EMPTY,
+}
+
+
+def recorded_names() -> list[str]:
+    if SHARED is None:
+        return []
+    rows = json.loads((SHARED / "gemini/recordings/index.json").read_text())
+    kinds = ("generateContent", "streamGenerateContent", "response-only")
+    return [row["name"] for row in rows if row["status"] == 200 and row["endpoint"] in kinds]
+
+
+def failures() -> list[dict[str, Any]]:
+    if SHARED is None:
+        return []
+    rows = json.loads((SHARED / "gemini/errors.json").read_text())["http_200_failures"]
+    return [row for row in rows if "body" in row or path_of(row["exchange"]).exists()]
+
+
+def path_of(name: str) -> Any:
+    assert SHARED is not None
+    return SHARED / "gemini/recordings" / f"{name}.json"
+
+
+def answer_of(name: str) -> Any:
+    return json.loads(path_of(name).read_text())["response"]["body"]
+
+
+def events_in(body: Any) -> list[dict[str, Any]]:
+    """The plain reading: every recorded frame is one line."""
+    if isinstance(body, str):
+        return [json.loads(line[5:]) for line in re.split(r"\r\n|\n|\r", body) if line.startswith("data:")]
+    return body if isinstance(body, list) else [body]
+
+
+def stream_of(body: Any) -> bytes:
+    """The bytes of a stream as recorded, or the same answer framed as Gemini frames one."""
+    if isinstance(body, str):
+        return body.encode()
+    return b"".join(
+        b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\r\n\r\n" for event in events_in(body)
+    )
+
+
+class Reading:
+    """What a person reads in the recorded events of one candidate."""
+
+    def __init__(self, events: Iterable[dict[str, Any]]) -> None:
+        self.text = self.thoughts = ""
+        self.calls: list[tuple[str, Any]] = []
+        self.media: list[str] = []
+        self.reason: Any = None
+        self.block: str | None = None
+        self.metadata: dict[str, Any] = {}
+        for event in events:
+            self.metadata = event.get("usageMetadata") or self.metadata
+            self.block = event.get("promptFeedback", {}).get("blockReason") or self.block
+            for candidate in event.get("candidates", []):
+                assert candidate.get("index", 0) == 0
+                self.reason = candidate.get("finishReason") or self.reason
+                for part in candidate.get("content", {}).get("parts", []):
+                    self.read(part)
+        if not self.text.strip() and not self.calls and not self.media:
+            self.text = ""
+
+    def read(self, part: dict[str, Any]) -> None:
+        if part.get("thought"):
+            self.thoughts += part.get("text", "")
+            return
+        self.text += part.get("text", "")
+        if code := part.get("executableCode", {}).get("code"):
+            self.text += f"\n```python\n{code.rstrip()}\n```\n"
+        if output := part.get("codeExecutionResult", {}).get("output"):
+            self.text += f"\n```\n{output.rstrip()}\n```\n"
+        if part.get("functionCall", {}).get("name"):
+            self.calls.append((part["functionCall"]["name"], part["functionCall"].get("args", {})))
+        if "inlineData" in part:
+            self.media.append(part["inlineData"]["data"])
+
+    @property
+    def visible(self) -> bool:
+        return bool(self.text or self.calls or self.media)
+
+    @property
+    def finish(self) -> str:
+        if self.block:
+            return "content_filter"
+        finish = FINISHES.get(self.reason) or ("stop" if self.visible else "content_filter")
+        return "tool_calls" if finish == "stop" and self.calls else finish
+
+    @property
+    def usage(self) -> dict[str, int]:
+        count = self.metadata.get
+        prompt = count("promptTokenCount", 0) + count("toolUsePromptTokenCount", 0)
+        completion = count("candidatesTokenCount", 0) + count("thoughtsTokenCount", 0)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": count("totalTokenCount", 0) or prompt + completion,
+            "cached_tokens": count("cachedContentTokenCount", 0),
+            "reasoning_tokens": count("thoughtsTokenCount", 0),
+        }
+
+
+def assert_same(translator: Translator, deltas: list[Any], reading: Reading) -> None:
+    assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)) == reading.text
+    assert "".join(delta.text for delta in deltas if isinstance(delta, ThoughtDelta)) == reading.thoughts
+    calls = [(delta.name, json.loads(delta.arguments)) for delta in deltas if isinstance(delta, ToolCallDelta)]
+    assert calls == reading.calls
+    assert [delta.data for delta in deltas if isinstance(delta, MediaDelta)] == reading.media
+    assert [delta.finish for delta in translator.finish()] == [reading.finish]
+    assert translator.visible is reading.visible
+    assert translator.ended is bool(reading.reason or reading.block)
+    usage = usage_document(translator.usage)
+    flat = {**usage, **usage["prompt_tokens_details"], **usage["completion_tokens_details"]}
+    assert {name: flat[name] for name in reading.usage} == reading.usage
+
+
+def pieces(stream: bytes, borders: Iterable[int]) -> list[bytes]:
+    places = [0, *sorted(borders), len(stream)]
+    return [stream[start:end] for start, end in pairwise(places)]
+
+
+def translated(chunks: Iterable[bytes]) -> tuple[Translator, list[Any]]:
+    decoder, translator, deltas = SseDecoder(), Translator(), []
+    for chunk in chunks:
+        for event in decoder.feed(chunk):
+            deltas += translator.feed(event)
+    for event in decoder.finish():
+        deltas += translator.feed(event)
+    return translator, deltas
+
+
+@needs_shared
+@pytest.mark.parametrize("name", recorded_names())
+def test_it_reads_a_recorded_answer_whole_and_cut_anywhere(name: str):
+    body = answer_of(name)
+    stream, reading = stream_of(body), Reading(events_in(body))
+    chance = random.Random(name)
+
+    assert_same(*translated([stream]), reading)
+    for cuts in (1, 5, 200):
+        borders = [chance.randrange(len(stream) + 1) for _ in range(cuts)]
+        assert_same(*translated(pieces(stream, borders)), reading)
+    assert_same(*translated(pieces(stream, range(1, len(stream)))), reading)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", recorded_names())
+def test_the_chunks_of_a_recorded_answer_add_up_to_its_document(name: str):
+    translator = Translator()
+    batches = [translator.feed(event) for event in events_in(answer_of(name))]
+    batches.append(translator.finish())
+    encoder = ChunkEncoder("chatcmpl-1", "gemini", 1, include_usage=False)
+
+    frames = b"".join(encoder.encode(batch) for batch in batches).decode().split("\n\n")
+    choices = [json.loads(frame.removeprefix("data: "))["choices"][0] for frame in frames if frame]
+    document = fold([delta for batch in batches for delta in batch], translator.usage, "chatcmpl-1", "gemini", 1)
+
+    [choice] = document["choices"]
+    assert "".join(each["delta"].get("content", "") for each in choices) == (choice["message"]["content"] or "")
+    assert choices[-1]["finish_reason"] == choice["finish_reason"]
+    assert document["usage"] == usage_document(translator.usage)
+
+
+@needs_shared
+@pytest.mark.parametrize("row", failures(), ids=lambda row: f"{row['id']}-{row.get('exchange', 'quoted')}")
+def test_it_says_how_a_recorded_failure_ended(row: dict[str, Any]):
+    body = row["body"] if "body" in row else answer_of(row["exchange"])
+    translator = Translator()
+
+    for event in events_in(body):
+        translator.feed(event)
+
+    expected = Outcome.ANSWERED if Reading(events_in(body)).visible else FAILURES[row["id"]]
+    assert translator.outcome() is expected
+    if FAILURES[row["id"]] is Outcome.BLOCKED:
+        assert translator.category
+
+
+@needs_shared
+def test_every_recording_is_read():
+    assert len(recorded_names()) >= 618
