@@ -51,7 +51,13 @@ def environment_for(data_dir: Path, changes: Mapping[str, object]) -> dict[str, 
     # An empty variable counts as unset, and keeps .env from setting it.
     unset = {variable.name: "" for variable in VARIABLES}
     chosen = {**DEFAULTS, "DATA_DIR": data_dir, **changes}
-    return {**kept, **unset, "PYTHONUNBUFFERED": "1", **{name: _written(value) for name, value in chosen.items()}}
+    return {
+        **kept,
+        **unset,
+        "ENV_FILE": os.devnull,
+        "PYTHONUNBUFFERED": "1",
+        **{name: _written(value) for name, value in chosen.items()},
+    }
 
 
 def _written(value: object) -> str:

@@ -1,0 +1,51 @@
+"""What the machine says: its name, and how much processor time and memory a process tree has used (Linux only)."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all that it started."""
+    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _words(task / "children")]
+    return [pid, *(member for child in children for member in tree(child))]
+
+
+def _words(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time (user and system) of the process tree so far."""
+    return sum(_ticks(member) for member in tree(pid)) / TICKS
+
+
+def _ticks(pid: int) -> int:
+    # The name, second of the fields, may hold spaces; what follows its closing bracket does not.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def memory_mb(pid: int) -> float:
+    """Return the resident memory of the process tree in megabytes (2^20 bytes)."""
+    return sum(_resident(member) for member in tree(pid)) / 1024
+
+
+def _resident(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
+
+
+def describe() -> str:
+    """Return the processor, how many of it, and the Python, in one line."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    )
