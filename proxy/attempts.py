@@ -1,0 +1,154 @@
+"""One attempt: one key, one call, from the request sent to the last event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, date, datetime
+from typing import Any, Final, Protocol
+
+from keys.ledger.windows import PACIFIC, day
+from keys.pool import Lease
+from keys.rules import Outcome, Verdict, judge
+from proxy.journal import AttemptRecord, UsageDelta
+from proxy.translation.reply import Delta, Translator
+from proxy.upstream.errors import Cut, Garbled, Refused, Unreachable, UpstreamError
+
+# Google said no, or never heard of it: the key's day count is given back.
+REFUNDED: Final = frozenset(
+    {
+        Outcome.RATE_LIMITED,
+        Outcome.KEY_REJECTED,
+        Outcome.NOT_FOUND,
+        Outcome.BAD_REQUEST,
+        Outcome.LOCATION,
+        Outcome.UNAVAILABLE,
+    }
+)
+OUTCOMES: Final = {
+    Unreachable: Outcome.UNAVAILABLE,
+    Cut: Outcome.CUT,
+    Garbled: Outcome.UNAVAILABLE,
+}
+
+
+class Upstream(Protocol):
+    """How to reach Google: proxy.upstream.ai_studio.AiStudio, for one."""
+
+    def ask(self, secret: str, model: str, body: bytes, *, stream: bool) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Yield the events of each read of the answer; raises UpstreamError."""
+
+
+class Failed(Exception):
+    """An attempt brought no visible output."""
+
+    def __init__(self, verdict: Verdict, category: str = "") -> None:
+        self.verdict = verdict
+        self.category = category
+        super().__init__(verdict.outcome)
+
+
+class Attempt:
+    """One try of one request with one key.
+
+    ``open`` runs until the first visible output (a whole answer: until its end); then ``more`` until it returns
+    nothing. Whoever made the attempt closes it.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        lease: Lease,
+        body: bytes,
+        *,
+        number: int,
+        stream: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.lease = lease
+        self.number = number
+        self.started = clock()
+        self.translator = Translator()
+        self.verdict: Verdict | None = None
+        self.ended = False
+        self._clock = clock
+        self._stream = stream
+        self._heard = False
+        self._events = upstream.ask(lease.key.secret, lease.model, body, stream=stream)
+
+    async def open(self, deadline: float, pass_on: Callable[[list[Delta]], bool]) -> list[Delta]:
+        """Return everything up to the first visible output, thoughts included.
+
+        ``deadline`` is in the loop's time. ``pass_on`` is offered the thoughts so far and says whether it took
+        them. Raises Failed.
+        """
+        held: list[Delta] = []
+        while not self.translator.visible:
+            deltas = await self._read(deadline)
+            if deltas is None:
+                raise Failed(self._without_output(), self.translator.category)
+            held += deltas
+            if held and not self.translator.visible and pass_on(held):
+                held = []
+        return held
+
+    async def more(self, deadline: float) -> list[Delta] | None:
+        """Return the deltas of the next read, or None when the answer is whole. Raises Failed when it is cut."""
+        deltas = await self._read(deadline)
+        if deltas is None and self._stream and not self.translator.ended:
+            raise Failed(Verdict(Outcome.CUT, 200, "ended early"))
+        return deltas
+
+    async def close(self) -> None:
+        """Close the call; one that still runs is cancelled upstream."""
+        await self._events.aclose()
+
+    def record(self, outcome: Outcome) -> AttemptRecord:
+        """Return the row that tells how this attempt ended."""
+        verdict = self.verdict
+        return AttemptRecord(
+            number=self.number,
+            key_id=self.lease.key.id,
+            model=self.lease.model,
+            outcome=outcome,
+            status=(verdict.status or None) if verdict else 200,
+            quota_id=verdict.quota_id if verdict else "",
+            message=verdict.message if verdict else "",
+            started_at=datetime.fromtimestamp(self.started, UTC),
+            duration_ms=max(int((self._clock() - self.started) * 1000), 0),
+        )
+
+    def usage(self) -> UsageDelta:
+        """Return what this attempt has used of its key's Google day."""
+        used = self.translator.usage
+        return UsageDelta(
+            kind="key",
+            subject=str(self.lease.key.id),
+            day=date.fromisoformat(day(self.started, PACIFIC)),
+            model=self.lease.model,
+            requests=1,
+            prompt_tokens=used.prompt,
+            completion_tokens=used.completion,
+        )
+
+    async def _read(self, deadline: float) -> list[Delta] | None:
+        """Return the deltas of the next read, None at the end. Raises Failed."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                events = await anext(self._events, None)
+            if events is None:
+                return None
+            self._heard = True
+            return [delta for event in events for delta in self.translator.feed(event)]
+        except TimeoutError:
+            raise Failed(Verdict(Outcome.TIMEOUT, 0, "timed out")) from None
+        except Refused as error:
+            raise Failed(judge(error.status, error.body, datetime.fromtimestamp(self._clock(), UTC))) from error
+        except UpstreamError as error:
+            raise Failed(Verdict(OUTCOMES[type(error)], 0, str(error))) from error
+
+    def _without_output(self) -> Verdict:
+        """Judge an answer that ended without visible output."""
+        if self._stream and not self.translator.ended and self._heard:
+            return Verdict(Outcome.CUT, 200, "ended early")
+        return Verdict(self.translator.outcome(), 200, self.translator.category)

@@ -1,0 +1,302 @@
+"""The one conductor: admit a request, get its answer from the pool, settle and write down what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+
+import orjson
+
+from keys.ledger import Ledger
+from keys.ledger.windows import Standing, Take, Window, address_day, day, member_day, member_minute, member_tokens
+from keys.members import MemberView
+from keys.pool import Pool
+from keys.rules import Outcome
+from proxy import errors, refusals
+from proxy.attempts import Upstream
+from proxy.behaviour import Behaviour
+from proxy.chorus import together
+from proxy.fetching import Unfetchable, fetch
+from proxy.journal import Journal, Record, UsageDelta
+from proxy.runtime import Runtime
+from proxy.translation.chat import Chat, Inline, Link
+from proxy.translation.invalid import Invalid
+from proxy.translation.media import links, with_fetched
+from proxy.translation.profiles import Resolved
+from proxy.translation.reply import Delta, Usage
+from proxy.translation.request import Options, build
+from proxy.voice import Asked, Voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request, as a view hands it over: who asks what, and with which settings."""
+
+    request_id: int
+    member: MemberView
+    address: str
+    dialect: str
+    chat: Chat
+    resolved: Resolved
+    runtime: Runtime
+    random_string: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The member's tightest request window, for the x-ratelimit headers."""
+
+    limit: int
+    remaining: int
+    resets_in: float
+
+
+class Relay:
+    """Carries requests with what one process has: its pool, ledger, journal and way upstream."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        ledger: Ledger,
+        journal: Journal,
+        upstream: Upstream,
+        zone: tzinfo,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.pool = pool
+        self.ledger = ledger
+        self.journal = journal
+        self.upstream = upstream
+        self.zone = zone
+        self.now = now
+
+    def exchange(self, ask: Ask) -> Exchange:
+        """Return the exchange that will carry ``ask``; nothing is taken before it runs."""
+        return Exchange(self, ask)
+
+
+class Exchange:
+    """One request from admission to its log row.
+
+    ``run`` is an async generator of deltas that raises HajimiError. Before its first delta a view may still
+    answer with a true HTTP status. What it takes it gives back in its own ``finally``.
+    """
+
+    def __init__(self, relay: Relay, ask: Ask) -> None:
+        self._relay = relay
+        self._ask = ask
+        self._started = relay.now()
+        self._record = _record(ask, self._started)
+        self._voices: list[Voice] = []
+        self._visible = False
+        self._headers_out = False
+        self._taken: list[Take] = []
+        self.allowance: Allowance | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """Return the tokens of all choices so far."""
+        return sum((voice.usage for voice in self._voices), Usage())
+
+    @property
+    def attempt_count(self) -> int:
+        """Return how many attempts were made so far."""
+        return self._record.attempt_count
+
+    def headers_out(self) -> None:
+        """Tell that the client has its headers: from now on thoughts may go out before the answer."""
+        self._headers_out = True
+        for voice in self._voices:
+            voice.thoughts.allowed = self._ask.chat.n == 1
+
+    async def run(self) -> AsyncGenerator[list[Delta], None]:
+        """Yield the answer's deltas. Raises HajimiError; StoppedEarly once something visible went out."""
+        outcome, error = Outcome.CANCELLED, None
+        try:
+            body = await self._admitted_body()
+            self._voices = self._make_voices(body)
+            answer = self._voices[0].run() if len(self._voices) == 1 else together(self._voices)
+            async with aclosing(answer):
+                async for deltas in answer:
+                    self._note_output()
+                    yield deltas
+            outcome = Outcome.ANSWERED
+        except errors.HajimiError as raised:
+            error = raised
+            raise
+        except Exception:
+            error = errors.InternalError(refusals.UNEXPECTED)
+            raise
+        finally:
+            await self._settle(outcome, error)
+
+    # Admission
+
+    async def _admitted_body(self) -> bytes:
+        """Take the windows and return the body that goes upstream."""
+        ask = self._ask
+        if self._relay.journal.is_full:
+            raise errors.NotReady(refusals.JOURNAL_FULL, retry_after=5)
+        chat = ask.chat
+        to_fetch = links(chat)
+        body = None if to_fetch else self._body(chat)
+        await self._take()
+        if body is None:
+            body = self._body(with_fetched(chat, await _fetched(to_fetch, ask.runtime.behaviour)))
+        return body
+
+    def _body(self, chat: Chat) -> bytes:
+        """Build the body once; every attempt sends the same bytes."""
+        ask, behaviour = self._ask, self._ask.runtime.behaviour
+        facts = ask.runtime.models.get(ask.resolved.name)
+        options = Options(
+            random_string=ask.random_string,
+            search_prompt=behaviour.search_prompt,
+            output_token_limit=facts.output_limit if facts else None,
+        )
+        try:
+            return orjson.dumps(build(chat, ask.resolved, options))
+        except Invalid as error:
+            raise refusals.invalid(error) from error
+
+    async def _take(self) -> None:
+        """Take from the member's and the address's windows, all or none. Raises LimitReached."""
+        relay, now = self._relay, self._started
+        takes = self._takes(now)
+        if refusal := await relay.ledger.take(takes, now):
+            raise refusals.limit_reached(refusal, self._ask.member.name, now)
+        self._taken = takes
+        self.allowance = await self._tightest(now)
+
+    def _takes(self, now: float) -> list[Take]:
+        member, behaviour, count = self._ask.member, self._ask.runtime.behaviour, self._ask.chat.n
+        zone = self._relay.zone
+        per_minute = _first(member.requests_per_minute, behaviour.max_requests_per_minute)
+        per_day, tokens = member.requests_per_day or 0, member.tokens_per_day or 0
+        per_address = behaviour.max_requests_per_day_per_ip
+        windows: list[tuple[Window, int]] = [
+            (member_minute(member.id, per_minute), count),
+            (member_day(member.id, per_day, now, zone), count),
+            (member_tokens(member.id, tokens, now, zone), 0),
+            (address_day(self._ask.address, per_address, now, zone), count),
+        ]
+        return [Take(window, amount) for window, amount in windows if window.limit]
+
+    async def _tightest(self, now: float) -> Allowance | None:
+        """Return the request window of the member that has least left."""
+        allowances = []
+        for take in self._taken:
+            if take.amount and take.window.name.startswith("member:"):
+                standing = await self._relay.ledger.standing(take.window, now)
+                allowances.append(_allowance(take.window, standing, now))
+        return min(allowances, key=lambda allowance: allowance.remaining, default=None)
+
+    def _make_voices(self, body: bytes) -> list[Voice]:
+        ask, behaviour = self._ask, self._ask.runtime.behaviour
+        loop = asyncio.get_running_loop()
+        asked = Asked(
+            model=ask.resolved.name,
+            body=body,
+            stream=ask.chat.stream and not behaviour.fake_streaming,
+            deadline=loop.time() + behaviour.upstream_timeout_seconds,
+            behaviour=behaviour,
+        )
+        relay = self._relay
+        voices = [
+            Voice(asked, relay.pool, relay.upstream, self._record, now=relay.now, index=index)
+            for index in range(ask.chat.n)
+        ]
+        for voice in voices:
+            voice.thoughts.allowed = self._headers_out and len(voices) == 1
+        return voices
+
+    # Settling
+
+    def _note_output(self) -> None:
+        if not self._visible and any(voice.winner for voice in self._voices):
+            self._visible = True
+            self._record.first_output_ms = self._elapsed_ms()
+
+    async def _settle(self, outcome: Outcome, error: errors.HajimiError | None) -> None:
+        """Give back what was not used, and write the request down. The client's last byte waits for this."""
+        if error is not None:
+            outcome = Outcome.PARTIAL if self._visible else refusals.outcome_of(error)
+        used = self._visible
+        if not used:
+            await self._relay.ledger.give_back(self._taken, self._relay.now())
+        else:
+            await self._add_tokens()
+        self._fill_record(outcome, error)
+        if outcome is Outcome.CANCELLED:
+            # Nobody waits for the last byte any more.
+            self._relay.journal.post(self._record)
+        else:
+            await self._relay.journal.close(self._record)
+
+    async def _add_tokens(self) -> None:
+        for take in self._taken:
+            if not take.amount:
+                await self._relay.ledger.add(take.window, self.usage.total, self._relay.now())
+
+    def _fill_record(self, outcome: Outcome, error: errors.HajimiError | None) -> None:
+        record, usage = self._record, self.usage
+        record.outcome = outcome
+        record.duration_ms = self._elapsed_ms()
+        record.status = error.status if error else 499 if outcome is Outcome.CANCELLED else 200
+        if error is not None:
+            record.code, record.message = error.code, error.reason()[:300]
+        record.prompt_tokens, record.completion_tokens = usage.prompt, usage.completion
+        record.thought_tokens, record.cached_tokens = usage.thoughts, usage.cached
+        if self._visible:
+            record.usage += self._member_usage(usage)
+
+    def _member_usage(self, usage: Usage) -> list[UsageDelta]:
+        ask = self._ask
+        today = date.fromisoformat(day(self._started, self._relay.zone))
+        used = {
+            "day": today,
+            "model": ask.resolved.name,
+            "requests": ask.chat.n,
+            "prompt_tokens": usage.prompt,
+            "completion_tokens": usage.completion,
+        }
+        return [
+            UsageDelta(kind="member", subject=str(ask.member.id), **used),
+            UsageDelta(kind="address", subject=ask.address, **used),
+        ]
+
+    def _elapsed_ms(self) -> int:
+        return max(int((self._relay.now() - self._started) * 1000), 0)
+
+
+async def _fetched(wanted: Sequence[Link], behaviour: Behaviour) -> dict[str, Inline]:
+    if not behaviour.fetch_media:
+        raise errors.BadRequest(refusals.NO_FETCHING, param=wanted[0].place)
+    try:
+        return await fetch(wanted)
+    except Unfetchable as error:
+        raise refusals.unfetchable(error) from error
+
+
+def _record(ask: Ask, started: float) -> Record:
+    return Record(
+        id=ask.request_id,
+        started_at=datetime.fromtimestamp(started, UTC),
+        member_id=ask.member.id,
+        address=ask.address,
+        dialect=ask.dialect,
+        model=ask.chat.model[:120],
+        stream=ask.chat.stream,
+    )
+
+
+def _first(*limits: int | None) -> int:
+    return next((limit for limit in limits if limit is not None), 0)
+
+
+def _allowance(window: Window, standing: Standing, now: float) -> Allowance:
+    return Allowance(window.limit, max(window.limit - standing.used, 0), max(standing.resets_at - now, 0.0))

@@ -1,0 +1,53 @@
+"""What every API view does first: who asks, and for which model."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from keys.members import MemberView, Throttled, UnknownPassword, credential
+from proxy import errors, refusals
+from proxy.api import ApiRequest
+from proxy.errors import Quoted
+from proxy.runtime import Runtime
+from proxy.translation.profiles import Resolved, resolve
+
+
+def member_of(request: ApiRequest) -> MemberView:
+    """Return the member whose password came with ``request``. Raises WrongPassword or TooManyGuesses."""
+    given = credential(request.headers, request.GET)
+    members = request.house.runtime.current.members
+    try:
+        return request.house.doorkeeper.authenticate(given, request.address, members, time.time())
+    except Throttled as error:
+        values = {"wait": refusals.duration(error.retry_after)}
+        raise errors.TooManyGuesses(refusals.TOO_MANY_GUESSES, values, retry_after=error.retry_after) from None
+    except UnknownPassword:
+        raise errors.WrongPassword(refusals.WRONG_PASSWORD if given else refusals.NO_PASSWORD) from None
+
+
+def document_of(request: ApiRequest) -> Any:
+    """Return the JSON of the request's body. Raises BadRequest saying where it breaks."""
+    try:
+        return orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        values = {"line": error.lineno, "column": error.colno}
+        raise errors.BadRequest(refusals.NOT_JSON, values) from None
+
+
+def model_of(name: str, runtime: Runtime) -> Resolved:
+    """Return what the model name ``name`` stands for. Raises UnknownModel when it is unknown or not allowed."""
+    resolved = resolve(name)
+    values = {"model": Quoted(name[:120])}
+    if runtime.blocked.matches(resolved.name):
+        raise errors.UnknownModel(refusals.FORBIDDEN_MODEL, values, param="model")
+    if runtime.allowed is not None and not runtime.allowed.matches(resolved.name):
+        raise errors.UnknownModel(refusals.FORBIDDEN_MODEL, values, param="model")
+    facts = runtime.models.get(resolved.name)
+    if facts is None and runtime.models and resolved.name not in runtime.behaviour.extra_models:
+        raise errors.UnknownModel(refusals.UNKNOWN_MODEL, values, param="model")
+    if facts is not None and "generateContent" not in facts.methods:
+        raise errors.UnknownModel(refusals.NOT_A_CHAT_MODEL, values, param="model")
+    return resolved

@@ -1,0 +1,275 @@
+"""One answer of a request: attempts, raced and retried, until one of them speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from keys.pool import Lease, Pool, Unavailable
+from keys.rules import Outcome, Verdict
+from proxy import errors, refusals
+from proxy.attempts import REFUNDED, Attempt, Failed, Upstream
+from proxy.behaviour import Behaviour
+from proxy.journal import Record
+from proxy.retry import FINAL, Patience, Tally, pause_after
+from proxy.translation.reply import Delta, ThoughtDelta, Usage
+
+# After these the pool knows best why no key is left; after others the last failure is what the client must hear.
+POOL_EXPLAINS: Final = frozenset({Outcome.RATE_LIMITED, Outcome.KEY_REJECTED, Outcome.NOT_FOUND})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every attempt of a request sends, and what it may use. ``deadline`` is in the loop's time."""
+
+    model: str
+    body: bytes
+    stream: bool
+    deadline: float
+    behaviour: Behaviour
+
+    @property
+    def patience(self) -> Patience:
+        """How much this request may try."""
+        behaviour = self.behaviour
+        return Patience(behaviour.max_attempts, behaviour.max_empty_responses, behaviour.headers_hold_seconds)
+
+
+@dataclass(slots=True)
+class Thoughts:
+    """Thoughts that go out before any visible output, from one attempt only."""
+
+    allowed: bool = False
+    source: Attempt | None = None
+    waiting: list[Delta] = field(default_factory=list)
+
+
+class Voice:
+    """Gets one answer (one of a request's choices) from the pool.
+
+    ``run`` yields deltas, read by read. It raises HajimiError when no attempt brought visible output, or
+    StoppedEarly when the answer broke off after some. Every attempt ends up in ``record``.
+    """
+
+    def __init__(
+        self,
+        asked: Asked,
+        pool: Pool,
+        upstream: Upstream,
+        record: Record,
+        *,
+        now: Callable[[], float],
+        index: int = 0,
+    ) -> None:
+        self.usage = Usage()
+        self.winner: Attempt | None = None
+        self.thoughts = Thoughts()
+        self._asked = asked
+        self._pool = pool
+        self._upstream = upstream
+        self._record = record
+        self._now = now
+        self._index = index
+        self._tally = Tally()
+        self._width = asked.behaviour.concurrent_requests
+        self._failed_in_round = 0
+        self._used_keys: set[int] = set()
+        self._racers: dict[asyncio.Task[list[Delta]], Attempt] = {}
+        self._wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> AsyncGenerator[list[Delta], None]:
+        """Yield the answer's deltas, read by read."""
+        try:
+            await self._launch(pause=0.0, last=None)
+            while self.winner is None:
+                await asyncio.wait({*self._racers, self._wake}, return_when=asyncio.FIRST_COMPLETED)
+                if deltas := self._take_thoughts() + await self._look():
+                    yield self._placed(deltas)
+            await self._cancel_racers(Outcome.LOST_RACE)
+            while (deltas := await self._more()) is not None:
+                if deltas:
+                    yield self._placed(deltas)
+        finally:
+            await self._cancel_racers(Outcome.CANCELLED)
+            if self.winner is not None and not self.winner.ended:
+                self.usage = self.winner.translator.usage
+                await self._end(self.winner, Outcome.CANCELLED)
+
+    # The race
+
+    async def _launch(self, pause: float, last: Failed | None) -> None:
+        """Start racers up to the present width; the first must find a key, or the client is told why not."""
+        behaviour, tally = self._asked.behaviour, self._tally
+        width = min(self._width, behaviour.max_concurrent_requests, len(self._racers) + self._attempts_left())
+        while len(self._racers) < width:
+            lease = await self._pool.lease(self._asked.model, self._used_keys, self._now())
+            if isinstance(lease, Unavailable):
+                if self._racers:
+                    return
+                raise self._no_key(lease, last)
+            if self._racers and lease.key.id in self._used_keys:
+                # Racing a key against itself gains nothing.
+                await self._pool.release(lease, refund=True, now=self._now())
+                return
+            tally.attempts += 1
+            self._start(lease, pause)
+
+    def _attempts_left(self) -> int:
+        return self._asked.behaviour.max_attempts - self._tally.attempts
+
+    def _start(self, lease: Lease, pause: float) -> None:
+        self._used_keys.add(lease.key.id)
+        self._record.attempt_count += 1
+        attempt = Attempt(
+            self._upstream,
+            lease,
+            self._asked.body,
+            number=self._record.attempt_count,
+            stream=self._asked.stream,
+            clock=self._now,
+        )
+        self._racers[asyncio.create_task(self._race(attempt, pause))] = attempt
+
+    async def _race(self, attempt: Attempt, pause: float) -> list[Delta]:
+        if pause:
+            await asyncio.sleep(pause)
+            attempt.started = self._now()
+        return await attempt.open(self._asked.deadline, lambda held: self._pass_on(attempt, held))
+
+    async def _look(self) -> list[Delta]:
+        """Look at the racers that are done: the first that opened wins, each that failed is settled."""
+        for racer in [racer for racer in self._racers if racer.done()]:
+            attempt = self._racers.pop(racer)
+            try:
+                held = racer.result()
+            except Failed as failed:
+                await self._failed(attempt, failed)
+            except BaseException:
+                await self._end(attempt, Outcome.CANCELLED)
+                raise
+            else:
+                self.winner = attempt
+                return held
+        return []
+
+    async def _failed(self, attempt: Attempt, failed: Failed) -> None:
+        """Settle a failed attempt; start the next, wait for other racers, or raise what the client is told."""
+        outcome = failed.verdict.outcome
+        self._judge(attempt, failed.verdict)
+        self._tally.count(outcome)
+        await self._end(attempt, outcome)
+        pause = pause_after(outcome, self._tally, self._asked.patience)
+        if pause is not None:
+            self._widen()
+            await self._launch(pause, failed)
+        elif outcome in FINAL or not self._racers:
+            raise self._refusal(failed)
+
+    def _widen(self) -> None:
+        """After a round of failures, race with more."""
+        self._failed_in_round += 1
+        if self._failed_in_round >= self._width:
+            self._failed_in_round = 0
+            self._width += self._asked.behaviour.increase_concurrent_on_failure
+
+    async def _cancel_racers(self, outcome: Outcome) -> None:
+        racers, self._racers = self._racers, {}
+        for racer in racers:
+            racer.cancel()
+        if racers:
+            await asyncio.wait(racers)
+        for racer, attempt in racers.items():
+            if not racer.cancelled() and isinstance(failed := racer.exception(), Failed):
+                self._judge(attempt, failed.verdict)
+                await self._end(attempt, failed.verdict.outcome)
+            else:
+                await self._end(attempt, outcome)
+
+    # The winner
+
+    async def _more(self) -> list[Delta] | None:
+        """Return what the winner says next, None when it has said everything."""
+        winner = self.winner
+        if winner is None or winner.ended:
+            return None
+        try:
+            deltas = await winner.more(self._asked.deadline)
+        except Failed as failed:
+            self._judge(winner, failed.verdict)
+            self.usage = winner.translator.usage
+            await self._end(winner, Outcome.PARTIAL)
+            raise errors.StoppedEarly(refusals.STOPPED_EARLY, {"message": _told(failed.verdict)}) from failed
+        if deltas is not None:
+            return deltas
+        self.usage = winner.translator.usage
+        self._pool.succeeded(winner.lease)
+        await self._end(winner, Outcome.ANSWERED)
+        return winner.translator.finish()
+
+    # Thoughts before the answer
+
+    def _pass_on(self, attempt: Attempt, held: list[Delta]) -> bool:
+        """Take an attempt's thoughts for the client, if they may go out before any visible output."""
+        thoughts = self.thoughts
+        alone = len(self._racers) == 1 and thoughts.source in (None, attempt)
+        if not (thoughts.allowed and alone and all(isinstance(delta, ThoughtDelta) for delta in held)):
+            return False
+        thoughts.source = attempt
+        thoughts.waiting += held
+        if not self._wake.done():
+            self._wake.set_result(None)
+        return True
+
+    def _take_thoughts(self) -> list[Delta]:
+        if not self._wake.done():
+            return []
+        self._wake = asyncio.get_running_loop().create_future()
+        taken, self.thoughts.waiting = self.thoughts.waiting, []
+        return taken
+
+    def _placed(self, deltas: list[Delta]) -> list[Delta]:
+        """Return ``deltas`` as the client gets them: our choice's index, no second train of thought."""
+        source = self.thoughts.source
+        if source is not None and self.winner is not None and source is not self.winner:
+            deltas = [delta for delta in deltas if not isinstance(delta, ThoughtDelta)]
+        return [replace(delta, index=self._index) for delta in deltas] if self._index else deltas
+
+    # Settling
+
+    def _judge(self, attempt: Attempt, verdict: Verdict) -> None:
+        """Let the pool draw its consequences; what must be written goes into the record."""
+        attempt.verdict = verdict
+        if change := self._pool.judge(attempt.lease, verdict, self._now()):
+            self._record.changes.append(change)
+
+    async def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Close an attempt, give its lease back, and write it down. The lease first: closing may be cancelled."""
+        attempt.ended = True
+        now = self._now()
+        refund = outcome in REFUNDED
+        await self._pool.release(attempt.lease, refund=refund, now=now)
+        self._record.attempts.append(attempt.record(outcome))
+        if not refund:
+            self._record.usage.append(attempt.usage())
+        await attempt.close()
+
+    def _no_key(self, unavailable: Unavailable, last: Failed | None) -> errors.HajimiError:
+        if last is not None and last.verdict.outcome not in POOL_EXPLAINS:
+            return self._refusal(last)
+        return refusals.no_key(unavailable, self._asked.model, self._now())
+
+    def _refusal(self, failed: Failed) -> errors.HajimiError:
+        return refusals.after_attempts(
+            failed.verdict.outcome,
+            model=self._asked.model,
+            attempts=self._tally.attempts,
+            message=_told(failed.verdict),
+            category=failed.category or failed.verdict.message,
+            seconds=f"{self._asked.behaviour.upstream_timeout_seconds:g}",
+        )
+
+
+def _told(verdict: Verdict) -> str:
+    return verdict.message or (f"status {verdict.status}" if verdict.status else verdict.outcome)

@@ -1,0 +1,42 @@
+"""A refusal is one sentence for people and one safe reason phrase."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import BadRequest, Quoted, UnknownModel
+from proxy.views.openai import openai_duration
+
+UNKNOWN = 'The model "%(model)s" does not exist here.'
+
+
+def test_the_sentence_quotes_the_client_and_the_reason_phrase_does_not() -> None:
+    error = UnknownModel(UNKNOWN, {"model": Quoted("gemini-9\r\nx: y")})
+
+    assert error.english() == 'The model "gemini-9 x: y" does not exist here.'
+    assert error.reason() == "The model does not exist here."
+
+
+@given(st.text(max_size=500))
+def test_a_reason_phrase_is_short_printable_ascii_in_one_line(text: str) -> None:
+    reason = BadRequest("Google says: %(message)s", {"message": text}).reason()
+
+    assert len(reason) <= 200
+    assert all(" " <= letter <= "~" for letter in reason)
+
+
+@given(st.text(max_size=100))
+def test_a_sentence_is_one_line(text: str) -> None:
+    assert len(BadRequest("Google says: %(message)s", {"message": text}).sentence().splitlines()) == 1
+
+
+def test_durations_are_written_as_openai_writes_them() -> None:
+    assert [openai_duration(seconds) for seconds in (0, 0.12, 1, 59.2, 60, 3723)] == [
+        "0ms",
+        "120ms",
+        "1s",
+        "1m",
+        "1m",
+        "1h2m3s",
+    ]

@@ -1,0 +1,34 @@
+"""Request ids sort by time and survive being quoted."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy import request_id
+
+MOMENTS = st.floats(1.75e9, 3.9e9)
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_an_id_is_read_back_from_its_text(number: int) -> None:
+    assert request_id.parse(request_id.shown(number)) == number
+
+
+@given(MOMENTS, MOMENTS)
+def test_later_requests_have_larger_ids(one: float, other: float) -> None:
+    first, second = sorted((one, other))
+
+    if int(first * 1000) < int(second * 1000):
+        assert request_id.new(first) < request_id.new(second)
+
+
+def test_ids_of_one_moment_differ() -> None:
+    assert len({request_id.new(2e9) for _ in range(10_000)}) == 10_000
+
+
+@given(st.text())
+def test_other_texts_are_no_ids(text: str) -> None:
+    number = request_id.parse(text)
+
+    assert number is None or request_id.shown(number) == "req_" + text.strip().lower().removeprefix("req_")
