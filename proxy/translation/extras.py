@@ -13,6 +13,27 @@ from proxy.translation.reading import Document
 INT32: Final = 2**31 - 1
 
 
+def _spellings(name: str) -> tuple[str, ...]:
+    head, *rest = name.split("_")
+    return name, head + "".join(word.capitalize() for word in rest)
+
+
+_SPELLINGS: Final = {
+    name: _spellings(name)
+    for name in (
+        "thinking_config",
+        "thinking_budget",
+        "thinking_level",
+        "include_thoughts",
+        "reasoning_effort",
+        "safety_settings",
+        "cached_content",
+        "web_search_options",
+        "top_k",
+    )
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """How the client wants the model to think; None where it did not say."""
@@ -31,15 +52,16 @@ class Extras:
 
     def __init__(self, document: Document) -> None:
         body = reading.mapping(document.get("extra_body"), "extra_body")
-        self._places: tuple[tuple[str, Document], ...] = (
+        places = (
             ("extra_body.google.", reading.mapping(body.get("google"), "extra_body.google")),
             ("google.", reading.mapping(document.get("google"), "google")),
             ("extra_body.", body),
             ("", document),
         )
+        self._places = tuple((prefix, fields) for prefix, fields in places if fields)
 
     def find(self, name: str) -> tuple[Any, str]:
-        """Return the first value set under ``name`` (snake_case; camelCase counts too) and its place."""
+        """Return the first value set under ``name`` (one of the names above) and its place."""
         for prefix, fields in self._places:
             value, written = _either(fields, name)
             if value is not None:
@@ -90,14 +112,12 @@ class Extras:
 
 
 def _either(fields: Document, name: str) -> tuple[Any, str]:
-    """Return the value under the snake_case or the camelCase spelling, and the spelling."""
-    value = fields.get(name)
-    if value is not None:
-        return value, name
-    head, *rest = name.split("_")
-    camel = head + "".join(word.capitalize() for word in rest)
-    value = fields.get(camel)
-    return value, (name if value is None else camel)
+    """Return the value under the snake_case spelling of a name, or the camelCase one, and the spelling."""
+    for spelling in _SPELLINGS[name]:
+        value = fields.get(spelling)
+        if value is not None:
+            return value, spelling
+    return None, name
 
 
 def _safety(value: Any, place: str) -> dict[str, str]:

@@ -65,7 +65,7 @@ def _without_prefixes(name: str) -> str:
     for _ in range(_MOST_AFFIXES):
         if not name.startswith(_PREFIXES):
             break
-        name.partition("/")[2].strip()
+        name = name.partition("/")[2].strip()
     return name
 
 
