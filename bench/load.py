@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-STAMP = re.compile(rb"(\d+):(\d{10,}); ")
+STAMP = re.compile(rb"(\d+):(\d{10,});")
 SECONDS = 60.0
 
 

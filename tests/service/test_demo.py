@@ -1,0 +1,104 @@
+"""`make demo` shows hajimi at work without a key or the internet, and ends when it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gemini.demo import MESSAGE
+from tests.serving import KEPT, ROOT
+
+
+class Demo:
+    """The running demo and what it has printed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.text = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        while piece := self.process.stdout.read(1):
+            self.text += piece
+
+    def line(self, name: str) -> str:
+        found = re.search(rf"^{name}: (.+)$", self.text, re.MULTILINE)
+        assert found, self.text
+        return found[1]
+
+    def wait_for(self, words: str, seconds: float = 40) -> None:
+        end = time.monotonic() + seconds
+        while words not in self.text:
+            assert time.monotonic() < end, self.text
+            assert self.process.poll() is None, self.text
+            time.sleep(0.05)
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join(5)
+        return code
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    with contextlib.ExitStack() as stack:
+
+        def start(**environment: str) -> Demo:
+            kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+            options: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
+            own = {"PORT": "0", "TMPDIR": str(tmp_path), "DATA_DIR": str(tmp_path / "data")}
+            command = [sys.executable, "-m", "tests.gemini.demo"]
+            process = stack.enter_context(subprocess.Popen(command, env={**kept, **own, **environment}, **options))
+            stack.callback(process.terminate)
+            return Demo(process)
+
+        yield start
+
+
+def test_it_prints_how_to_get_in_and_streams_a_chat(demo: Callable[..., Demo]) -> None:
+    running = demo()
+    running.wait_for("Staying up; Ctrl-C ends.")
+
+    assert f"You said: {MESSAGE}" in running.text
+    address, password = running.line("Address"), running.line("Password")
+    models = httpx.get(f"{address}/v1/models", headers={"authorization": f"Bearer {password}"}, trust_env=False)
+    assert models.status_code == 200
+    assert re.fullmatch(r"\S+ / \S+", running.line("Admin"))
+    assert running.end(signal.SIGINT) == 0
+    assert "Traceback" not in running.text
+
+
+def test_it_ends_cleanly_on_sigterm_and_knows_its_passwords_the_next_time(demo: Callable[..., Demo]) -> None:
+    first = demo()
+    first.wait_for("Staying up")
+    assert first.end(signal.SIGTERM) == 0
+
+    second = demo()
+    second.wait_for("Staying up")
+    assert second.line("Admin") == first.line("Admin")
+    assert second.line("Password") == first.line("Password")
+    assert second.end(signal.SIGTERM) == 0
+
+
+def test_a_bad_value_stops_it_with_one_sentence(demo: Callable[..., Demo]) -> None:
+    running = demo(PORT="many")
+
+    assert running.process.wait(40) == 1
+    time.sleep(0.2)
+    assert "PORT" in running.text
+    assert "Traceback" not in running.text
