@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.gemini import FakeGemini, answer, blocked, empty, end, error, events, hang, html, reset, truncated, withheld
+from tests.shared import needs_shared
 
 KEY = "AIzaSyA-fake-key-of-the-simulator-00001"
 # No proxy, and no time lost on a TLS context.
@@ -167,6 +168,23 @@ def test_a_model_that_a_key_is_not_offered_is_not_found(gemini: FakeGemini) -> N
 )
 def test_it_refuses_what_google_refuses(gemini: FakeGemini, document: Any, words: str) -> None:
     status, sentence = refusal(post(gemini, document))
+
+    assert status == 400
+    assert words in sentence
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"frequency_penality": 1}, "Unknown name"),
+        ({"temperature": 3}, "temperature"),
+        ({"thinkingConfig": {"thinkingLevel": "LOW"}}, "Thinking level is not supported for this model."),
+        ({"frequencyPenalty": 0.5}, "Penalty is not enabled for this model"),
+    ],
+)
+def test_it_is_as_strict_as_google(gemini: FakeGemini, config: dict[str, Any], words: str) -> None:
+    status, sentence = refusal(post(gemini, body(**config), THINKING))
 
     assert status == 400
     assert words in sentence
