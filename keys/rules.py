@@ -115,7 +115,7 @@ _NAMED_BY_REQUEST: Final = re.compile(r"\bfiles?\b|cached ?content|requested ent
 _ZERO_LIMIT: Final = re.compile(r"\blimit: 0(?![\d.])")
 _RETRY_IN: Final = re.compile(r"retry in (\d{1,9}(?:\.\d{1,9})?)(ms|s)\b", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
-_GROUNDING: Final = re.compile(r"grounding|search", re.IGNORECASE)
+_GROUNDING: Final = re.compile(r"ground|search", re.IGNORECASE)
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -163,7 +163,7 @@ def next_pacific_midnight(now: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class _Error:
-    """Google's error object, as far as it could be read."""
+    """Google's error object, as far as it could be read; its message in one line."""
 
     status: int
     message: str
@@ -178,14 +178,14 @@ class _Error:
         message = error.get("message")
         return cls(
             status,
-            message if isinstance(message, str) else "",
+            _SPACES.sub(" ", message).strip() if isinstance(message, str) else "",
             tuple(item for item in details if isinstance(item, dict)) if isinstance(details, list) else (),
         )
 
     @property
     def shown(self) -> str:
-        """The message as people may see it: one line, masked, cut."""
-        return _SPACES.sub(" ", mask(self.message)).strip()[:MESSAGE_LIMIT] or f"HTTP {self.status}"
+        """The message as people may see it: masked, cut."""
+        return mask(self.message)[:MESSAGE_LIMIT] or f"HTTP {self.status}"
 
     @property
     def reason(self) -> str:
