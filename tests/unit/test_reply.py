@@ -157,6 +157,13 @@ def test_the_last_reason_holds():
     assert translator.finish() == [FinishDelta(Finish.CONTENT_FILTER)]
 
 
+def test_a_reason_stays_when_more_comes_without_one():
+    translator, _ = fed(event(text("One"), reason="MAX_TOKENS"), event(text(" two")))
+
+    assert translator.ended
+    assert translator.finish() == [FinishDelta(Finish.LENGTH)]
+
+
 def test_a_blocked_prompt_names_its_category():
     translator, deltas = fed({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {}})
 

@@ -66,6 +66,13 @@ def test_it_gives_an_event_as_soon_as_its_blank_line_came():
     assert decoder.finish() == []
 
 
+def test_a_line_end_cut_in_two_is_one_line_end():
+    stream = b'data: {"a":\r\ndata: 1}\r\n\r\n'
+
+    for border in range(len(stream)):
+        assert decoded(stream[:border], stream[border:]) == [{"a": 1}]
+
+
 def test_a_stream_of_nothing_has_no_event():
     assert decoded() == []
     assert decoded(b"", b"") == []
