@@ -1,0 +1,252 @@
+"""The journal: one thread that writes what requests did, many of them in one commit, and loses none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from typing import Final
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.utils import InterfaceError, InternalError, OperationalError, ProgrammingError
+
+from proxy import request_id
+from proxy.journal_rows import AttemptRecord, Change, Record, Rows, UsageDelta
+
+__all__ = ["AttemptRecord", "Change", "Journal", "Record", "UsageDelta"]
+
+logger = logging.getLogger(__name__)
+
+BOUND: Final = 10_000
+LARGEST_BATCH: Final = 500
+PATIENCE_SECONDS: Final = 2.0
+FIRST_PAUSE_SECONDS: Final = 0.05
+LONGEST_PAUSE_SECONDS: Final = 5.0
+
+# These come and go with the database: locked, unreachable, full, not yet migrated. All other errors are the row's.
+_AWAY: Final = (OperationalError, InterfaceError, InternalError, ProgrammingError)
+
+_Waiter = asyncio.Future[None]
+_Entry = tuple[Record | Sequence[Change], _Waiter | None]
+
+
+class _OutOfTimeError(Exception):
+    """The journal has to stop while the database is still away."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one transaction writes."""
+
+    records: list[Record] = field(default_factory=list)
+    usage: list[UsageDelta] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, sources: Sequence[Record | Sequence[Change]]) -> _Work:
+        work = cls()
+        for source in sources:
+            if isinstance(source, Record):
+                work.records.append(source)
+                work.changes += source.changes
+            else:
+                work.changes += source
+        return work
+
+    def pieces(self) -> Iterator[_Work]:
+        """The smallest works this one is made of, so that a bad one costs nothing but itself."""
+        usage = [delta for record in self.records for delta in record.usage]
+        yield from (_Work(changes=[change]) for change in self.changes)
+        yield from (_Work(usage=[delta]) for delta in usage)
+        yield from (_Work(records=[_without_usage(record)]) for record in self.records)
+
+
+class Journal:
+    """Writes records in one thread with one connection, as many per commit as have come meanwhile.
+
+    ``on_changes_written(changes, revision)`` is called in the event loop once parks and disablings are
+    committed. ``bound`` is how many entries may wait before ``is_full``; those already promised are kept
+    beyond it.
+    """
+
+    def __init__(
+        self,
+        on_changes_written: Callable[[Sequence[Change], int], None],
+        *,
+        bound: int = BOUND,
+        alias: str = DEFAULT_DB_ALIAS,
+    ) -> None:
+        self._on_changes_written = on_changes_written
+        self._bound = bound
+        self._alias = alias
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        # Each number has one writer (the event loop, the thread), so neither needs a lock.
+        self._put_count = 0
+        self._settled_count = 0
+        self._last_call: float | None = None
+        self._hurry = threading.Event()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    @property
+    def depth(self) -> int:
+        """How many entries wait to be committed."""
+        return self._put_count - self._settled_count
+
+    @property
+    def is_full(self) -> bool:
+        """True when no further request should be begun: the database has been away for too long."""
+        return self.depth >= self._bound
+
+    def start(self) -> None:
+        """Begin to write. Called once, in the event loop that the waiters run in."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def close(self, record: Record) -> None:
+        """Hand over a finished request; return when it is committed, or after 2 s: it then stays queued."""
+        waiter = self._loop.create_future()
+        self._put((record, waiter))
+        timer = self._loop.call_later(PATIENCE_SECONDS, _wake_all, [waiter])
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def post(self, source: Record | Sequence[Change]) -> None:
+        """Hand over a record, or parks and disablings, without waiting."""
+        self._put((source, None))
+
+    async def stop(self, seconds: float = 10.0) -> None:
+        """Write everything queued, then end; give up after ``seconds`` when the database is away."""
+        if not self._thread.is_alive():
+            return
+        self._last_call = time.monotonic() + seconds
+        self._queue.put(None)
+        self._hurry.set()
+        await asyncio.to_thread(self._thread.join, seconds)
+        if self.depth:
+            logger.error("The journal ends with %d entries unwritten: the database is away.", self.depth)
+
+    def _put(self, entry: _Entry) -> None:
+        self._put_count += 1
+        self._queue.put(entry)
+
+    def _run(self) -> None:
+        try:
+            self._rows = Rows(self._alias)
+            while batch := self._next_batch():
+                self._write(batch)
+        except _OutOfTimeError:
+            return
+        finally:
+            connections.close_all()
+
+    def _next_batch(self) -> list[_Entry]:
+        """Wait for an entry and return it with all that have come by then; empty when the journal ends."""
+        batch: list[_Entry] = []
+        while not batch and not (self._is_stopping and self._queue.empty()):
+            self._take(batch)
+            while len(batch) < LARGEST_BATCH and not self._queue.empty():
+                self._take(batch)
+        return batch
+
+    def _take(self, batch: list[_Entry]) -> None:
+        entry = self._queue.get()
+        if entry is None:
+            self._is_stopping = True
+        else:
+            batch.append(entry)
+
+    def _write(self, batch: list[_Entry]) -> None:
+        work = _Work.of([source for source, _ in batch])
+        try:
+            revision = self._persist(work)
+        except _OutOfTimeError:
+            raise
+        except Exception as error:  # Whatever is wrong with one row must not stop the others.
+            if len(batch) == 1:
+                self._settle(batch, work.changes, self._salvage(work, error))
+            else:
+                for entry in batch:
+                    self._write([entry])
+            return
+        self._settle(batch, work.changes, revision)
+
+    def _salvage(self, work: _Work, error: Exception) -> int | None:
+        """Write what can be written of an entry that cannot be written whole."""
+        for record in work.records:
+            logger.error("%s cannot be logged whole (%s).", request_id.shown(record.id), type(error).__name__)
+        revision = None
+        for piece in work.pieces():
+            try:
+                revision = self._persist(piece) or revision
+            except _OutOfTimeError:
+                raise
+            except Exception as why:  # As above.
+                logger.error("A part of it is lost (%s).", type(why).__name__)
+        return revision
+
+    def _persist(self, work: _Work) -> int | None:
+        """Commit ``work``, however long the database is away; return the revision if it moved."""
+        pause, is_repeated = FIRST_PAUSE_SECONDS, False
+        while True:
+            try:
+                revision = self._commit(work, is_repeated)
+            except _AWAY as error:
+                self._wait_for_database(error, pause, is_first=not is_repeated)
+            else:
+                if is_repeated:
+                    logger.info("The database is back; %d entries wait.", self.depth)
+                return revision
+            pause, is_repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True
+
+    def _commit(self, work: _Work, is_repeated: bool) -> int | None:
+        records = work.records
+        with transaction.atomic(using=self._alias):
+            if is_repeated:
+                # The commit before may have happened although its answer was lost; counting twice would lie.
+                done = self._rows.written([record.id for record in records])
+                records = [record for record in records if record.id not in done]
+            self._rows.write_logs(records)
+            self._rows.write_usage([*work.usage, *(delta for record in records for delta in record.usage)])
+            return self._rows.write_changes(work.changes)
+
+    def _wait_for_database(self, error: Exception, pause: float, *, is_first: bool) -> None:
+        if is_first:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+            logger.warning("The database is away (%s); %d entries wait.", reason, self.depth)
+        connections[self._alias].close()
+        if self._last_call is not None and time.monotonic() + pause > self._last_call:
+            raise _OutOfTimeError
+        # stop() sets it, which ends this pause at once; the pauses after that are slept in full.
+        if self._hurry.wait(pause):
+            self._hurry.clear()
+
+    def _settle(self, batch: Sequence[_Entry], changes: Sequence[Change], revision: int | None) -> None:
+        self._settled_count += len(batch)
+        waiters = [waiter for _, waiter in batch if waiter is not None]
+        try:
+            self._loop.call_soon_threadsafe(self._tell, waiters, changes, revision)
+        except RuntimeError:
+            # The event loop has ended; nobody waits any more.
+            return
+
+    def _tell(self, waiters: Sequence[_Waiter], changes: Sequence[Change], revision: int | None) -> None:
+        _wake_all(waiters)
+        if revision is not None:
+            self._on_changes_written(changes, revision)
+
+
+def _wake_all(waiters: Sequence[_Waiter]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+
+
+def _without_usage(record: Record) -> Record:
+    return replace(record, usage=[], changes=[])

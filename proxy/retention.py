@@ -1,0 +1,82 @@
+"""Forgets what is older than it has to be, a little at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import Error, connections
+from django.utils import timezone
+
+from keys.models import Park, Usage
+from proxy import request_id
+from proxy.models import RequestLog
+
+logger = logging.getLogger(__name__)
+
+STEP: Final = 500
+HOUR_SECONDS: Final = 3600.0
+# Between two steps others may write: SQLite has one writer at a time.
+PAUSE_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows were forgotten."""
+
+    logs: int
+    usage: int
+    parks: int
+
+
+def prune(now: datetime, days: int, *, pause: float = 0.0) -> Pruned:
+    """Delete logs and addresses' usage older than ``days``, and parks that have ended. Synchronous.
+
+    ``pause`` is how many seconds to leave to others after each step of 500 requests.
+    """
+    border = now - timedelta(days=days)
+    logs = _prune_logs(border, pause)
+    # An address is personal: its counts go with the logs. Members' and keys' stay, they are few.
+    usage, _ = Usage.objects.filter(kind=Usage.Kind.ADDRESS, day__lt=border.date()).delete()
+    parks = Park.objects.filter(until__lt=now)
+    # One statement with its condition: a park that is renewed this very moment stays. Nobody needs a signal.
+    return Pruned(logs, usage, parks._raw_delete(parks.db))
+
+
+def _prune_logs(border: datetime, pause: float) -> int:
+    # Ids sort by time, so the oldest requests lie together at one end of the primary key.
+    older = RequestLog.objects.filter(pk__lt=_first_id(border)).order_by("pk")
+    count = 0
+    while ids := list(older.values_list("pk", flat=True)[:STEP]):
+        RequestLog.objects.filter(pk__in=ids).delete()
+        count += len(ids)
+        time.sleep(pause)
+    return count
+
+
+def _first_id(moment: datetime) -> int:
+    return (int(moment.timestamp() * 1000) - request_id.EPOCH_MS) << request_id.LOW_BITS
+
+
+async def keep_pruned(days: Callable[[], int], *, seconds: float = HOUR_SECONDS) -> None:
+    """Until cancelled: prune now, then each hour; ``days`` is asked anew each time."""
+    while True:
+        await asyncio.to_thread(_prune_quietly, days())
+        await asyncio.sleep(seconds)
+
+
+def _prune_quietly(days: int) -> None:
+    try:
+        pruned = prune(timezone.now(), days, pause=PAUSE_SECONDS)
+    except Error as error:
+        logger.warning("Old logs could not be deleted (%s); the next try is in an hour.", type(error).__name__)
+        return
+    finally:
+        connections.close_all()
+    if pruned.logs:
+        logger.info("Deleted %d request logs older than %d days.", pruned.logs, days)
