@@ -15,7 +15,7 @@ run: install ## Start hajimi (settings come from the environment and .env)
 	@exec $(PY) manage.py serve
 
 demo: install-dev ## Start hajimi against a built-in Gemini simulator: no key, no internet
-	@exec $(PY) -m tests.demo
+	@exec $(PY) -m tests.gemini.demo
 
 test: install-dev ## Run every test a laptop can run
 	@$(CLEAN) $(PY) -m pytest -n auto -p no:cacheprovider -m "not slow" -rs
