@@ -1,0 +1,131 @@
+"""Whatever JSON a client sends, it is read as a chat or refused as invalid; nothing else comes out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.translation.chat import Chat, parse
+from proxy.translation.invalid import Invalid
+
+# Half surrogate pairs, NaN and numbers of any size on purpose.
+TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
+SCALAR = st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.just(10**4000)
+JSON = st.recursive(
+    SCALAR, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12
+)
+
+WORDS = st.sampled_from(
+    ["text", "image_url", "input_audio", "file", "video_url", "refusal", "user", "system", "assistant", "tool", "low"]
+)
+DATA = st.sampled_from(["data:image/png;base64,AAAA", "data:", "https://x.y/z", "http://[", "AAAA", "files/a", ""])
+
+
+def objects(*names: str, of: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, of))
+
+
+NEAR = JSON | WORDS | DATA
+MEDIA = objects("url", "detail", "data", "format", "file_data", "filename", "file_id", of=NEAR)
+PART = objects("type", "text", "refusal", of=NEAR) | st.builds(
+    lambda kind, value: {"type": kind, kind: value}, WORDS, MEDIA | NEAR
+)
+MESSAGE = st.builds(
+    lambda role, rest: {"role": role, **rest},
+    WORDS | JSON,
+    objects("content", "name", "tool_calls", "audio", of=NEAR | st.lists(PART, max_size=3)),
+)
+GOOGLE = objects(
+    "thinking_config", "thinkingBudget", "thinking_level", "safety_settings", "cached_content", "top_k",
+    of=NEAR | objects("thinking_budget", "thinkingLevel", "includeThoughts", of=NEAR),
+)  # fmt: skip
+DOCUMENT = st.builds(
+    lambda model, messages, rest, google: {"model": model, "messages": messages, **rest, **google},
+    st.just("gemini-2.5-pro") | JSON,
+    st.lists(MESSAGE, max_size=3) | JSON,
+    objects(
+        "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop",
+        "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "reasoning_effort", "tools", "tool_choice",
+        "functions", "function_call", "response_format", "modalities", "audio", "web_search_options", "top_k",
+        of=NEAR,
+    ),
+    objects("extra_body", "google", of=GOOGLE | NEAR),
+)  # fmt: skip
+
+
+def refusal(document: Any) -> Invalid | None:
+    try:
+        assert isinstance(parse(document), Chat)
+    except Invalid as error:
+        return error
+    return None
+
+
+def reads(document: Any) -> bool:
+    error = refusal(document)
+    if error is None:
+        return True
+    # The sentence can be sent, and the place is one of ours.
+    assert str(error).encode()
+    assert error.param is None or error.param.isascii()
+    return False
+
+
+@given(JSON)
+def test_any_json_is_read_or_refused(document: Any) -> None:
+    assert not reads(document)
+
+
+@settings(max_examples=400)
+@given(DOCUMENT)
+def test_anything_near_a_chat_is_read_or_refused(document: Any) -> None:
+    reads(document)
+
+
+def test_a_number_too_long_to_be_written_is_refused() -> None:
+    for name in ("n", "temperature", "seed", "top_k", "stop", "reasoning_effort", "messages"):
+        assert not reads({"model": "m", "messages": [{"role": "user", "content": "x"}], name: 10**5000})
+
+
+def deep(levels: int, leaf: Any) -> Any:
+    for _ in range(levels):
+        leaf = [{"content": leaf}]
+    return leaf
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": deep(100_000, "x")},
+        {"metadata": deep(100_000, "x")},
+        {"messages": [{"role": "user", "content": deep(100_000, "x")}]},
+        {"response_format": {"type": deep(100_000, "x")}},
+        {"tool_choice": deep(100_000, "x")},
+        {"extra_body": {"google": {"thinking_config": {"thinking_budget": deep(100_000, 1)}}}},
+    ],
+)
+def test_depth_does_no_harm(fields: dict[str, Any]) -> None:
+    reads({"model": "m", "messages": [{"role": "user", "content": "x"}], **fields})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![" * 300_000,
+        "](data:" * 100_000,
+        "](data:)" * 100_000,
+        "![](data:" * 100_000,
+        "![](data:)" * 100_000,
+        "![ ](data: ](data:)" * 50_000,
+    ],
+)
+def test_hostile_texts_are_read_in_good_time(text: str) -> None:
+    began = time.process_time()
+
+    assert reads({"model": "m", "messages": [{"role": "assistant", "content": text}]})
+
+    assert time.process_time() - began < 2
