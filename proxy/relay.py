@@ -12,11 +12,12 @@ from datetime import UTC, date, datetime, tzinfo
 import orjson
 
 from keys.ledger import Ledger
-from keys.ledger.windows import Standing, Take, Window, address_day, day, member_day, member_minute, member_tokens
+from keys.ledger.windows import Take, day
 from keys.members import MemberView
 from keys.pool import Pool
 from keys.rules import Outcome
 from proxy import errors, refusals
+from proxy.admission import Allowance, takes_for, tightest
 from proxy.attempts import Upstream
 from proxy.behaviour import Behaviour
 from proxy.chorus import together
@@ -44,15 +45,6 @@ class Ask:
     resolved: Resolved
     runtime: Runtime
     random_string: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """The member's tightest request window, for the x-ratelimit headers."""
-
-    limit: int
-    remaining: int
-    resets_in: float
 
 
 class Relay:
@@ -166,34 +158,12 @@ class Exchange:
     async def _take(self) -> None:
         """Take from the member's and the address's windows, all or none. Raises LimitReached."""
         relay, now = self._relay, self._started
-        takes = self._takes(now)
+        ask = self._ask
+        takes = takes_for(ask.member, ask.address, ask.runtime.behaviour, count=ask.chat.n, zone=relay.zone, now=now)
         if refusal := await relay.ledger.take(takes, now):
-            raise refusals.limit_reached(refusal, self._ask.member.name, now)
+            raise refusals.limit_reached(refusal, ask.member.name, now)
         self._taken = takes
-        self.allowance = await self._tightest(now)
-
-    def _takes(self, now: float) -> list[Take]:
-        member, behaviour, count = self._ask.member, self._ask.runtime.behaviour, self._ask.chat.n
-        zone = self._relay.zone
-        per_minute = _first(member.requests_per_minute, behaviour.max_requests_per_minute)
-        per_day, tokens = member.requests_per_day or 0, member.tokens_per_day or 0
-        per_address = behaviour.max_requests_per_day_per_ip
-        windows: list[tuple[Window, int]] = [
-            (member_minute(member.id, per_minute), count),
-            (member_day(member.id, per_day, now, zone), count),
-            (member_tokens(member.id, tokens, now, zone), 0),
-            (address_day(self._ask.address, per_address, now, zone), count),
-        ]
-        return [Take(window, amount) for window, amount in windows if window.limit]
-
-    async def _tightest(self, now: float) -> Allowance | None:
-        """Return the request window of the member that has least left."""
-        allowances = []
-        for take in self._taken:
-            if take.amount and take.window.name.startswith("member:"):
-                standing = await self._relay.ledger.standing(take.window, now)
-                allowances.append(_allowance(take.window, standing, now))
-        return min(allowances, key=lambda allowance: allowance.remaining, default=None)
+        self.allowance = await tightest(relay.ledger, takes, now)
 
     def _make_voices(self, body: bytes) -> list[Voice]:
         ask, behaviour = self._ask, self._ask.runtime.behaviour
@@ -257,16 +227,17 @@ class Exchange:
     def _member_usage(self, usage: Usage) -> list[UsageDelta]:
         ask = self._ask
         today = date.fromisoformat(day(self._started, self._relay.zone))
-        used = {
-            "day": today,
-            "model": ask.resolved.name,
-            "requests": ask.chat.n,
-            "prompt_tokens": usage.prompt,
-            "completion_tokens": usage.completion,
-        }
         return [
-            UsageDelta(kind="member", subject=str(ask.member.id), **used),
-            UsageDelta(kind="address", subject=ask.address, **used),
+            UsageDelta(
+                kind=kind,
+                subject=subject,
+                day=today,
+                model=ask.resolved.name,
+                requests=ask.chat.n,
+                prompt_tokens=usage.prompt,
+                completion_tokens=usage.completion,
+            )
+            for kind, subject in (("member", str(ask.member.id)), ("address", ask.address))
         ]
 
     def _elapsed_ms(self) -> int:
@@ -292,11 +263,3 @@ def _record(ask: Ask, started: float) -> Record:
         model=ask.chat.model[:120],
         stream=ask.chat.stream,
     )
-
-
-def _first(*limits: int | None) -> int:
-    return next((limit for limit in limits if limit is not None), 0)
-
-
-def _allowance(window: Window, standing: Standing, now: float) -> Allowance:
-    return Allowance(window.limit, max(window.limit - standing.used, 0), max(standing.resets_at - now, 0.0))

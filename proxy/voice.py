@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from keys.pool import Lease, Pool, Unavailable
 from keys.rules import Outcome, Verdict
@@ -84,13 +84,14 @@ class Voice:
         try:
             await self._launch(pause=0.0, last=None)
             while self.winner is None:
-                await asyncio.wait({*self._racers, self._wake}, return_when=asyncio.FIRST_COMPLETED)
+                waited: set[asyncio.Future[Any]] = {*self._racers, self._wake}
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
                 if deltas := self._take_thoughts() + await self._look():
                     yield self._placed(deltas)
             await self._cancel_racers(Outcome.LOST_RACE)
-            while (deltas := await self._more()) is not None:
-                if deltas:
-                    yield self._placed(deltas)
+            while (more := await self._more()) is not None:
+                if more:
+                    yield self._placed(more)
         finally:
             await self._cancel_racers(Outcome.CANCELLED)
             if self.winner is not None and not self.winner.ended:

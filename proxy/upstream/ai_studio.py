@@ -127,9 +127,15 @@ class _Events:
                 self._bytes += len(data)
                 if events := self._decoder.feed(data):
                     return self._counted(events)
-            return self._counted(self._decoder.finish())
         except BadEvent as error:
             raise Garbled("event is not JSON") from error
+        return self._counted(self._last())
+
+    def _last(self) -> list[Any]:
+        try:
+            return self._decoder.finish()
+        except BadEvent as error:
+            raise (Cut("ended inside an event") if self._events else Garbled("no events")) from error
 
     def _counted(self, events: list[Any]) -> list[Event]:
         self._events += len(events)

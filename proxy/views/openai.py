@@ -49,9 +49,12 @@ async def chat_completions(request: ApiRequest) -> HttpResponseBase:
             random_string=_random_string(runtime.behaviour),
         )
     )
-    if chat.stream:
-        return await _streamed(request, exchange, chat, runtime.behaviour)
-    return await _whole(request, exchange, chat)
+    try:
+        if chat.stream:
+            return await _streamed(request, exchange, chat, runtime.behaviour)
+        return await _whole(request, exchange, chat)
+    finally:
+        request.answer_headers |= _headers(exchange)
 
 
 def _chat(request: ApiRequest) -> Chat:
@@ -71,7 +74,7 @@ async def _whole(request: ApiRequest, exchange: Exchange, chat: Chat) -> HttpRes
     async with aclosing(exchange.run()) as run:
         deltas = [delta async for batch in run for delta in batch]
     document = fold(deltas, exchange.usage, _response_id(request), chat.model, int(request.started))
-    return _with_headers(HttpResponse(orjson.dumps(document), content_type="application/json"), exchange)
+    return HttpResponse(orjson.dumps(document), content_type="application/json")
 
 
 async def _streamed(request: ApiRequest, exchange: Exchange, chat: Chat, behaviour: Behaviour) -> HttpResponseBase:
@@ -83,8 +86,7 @@ async def _streamed(request: ApiRequest, exchange: Exchange, chat: Chat, behavio
     except BaseException:
         await events.aclose()
         raise
-    stream = EventStream(events, heartbeat=HEARTBEAT, heartbeat_seconds=behaviour.heartbeat_seconds)
-    return _with_headers(stream, exchange)
+    return EventStream(events, heartbeat=HEARTBEAT, heartbeat_seconds=behaviour.heartbeat_seconds)
 
 
 class _Events:
@@ -152,13 +154,14 @@ def _response_id(request: ApiRequest) -> str:
     return "chatcmpl-" + request_id.shown(request.request_id).removeprefix("req_")
 
 
-def _with_headers(response: HttpResponseBase, exchange: Exchange) -> HttpResponseBase:
-    response["x-hajimi-attempts"] = str(exchange.attempt_count)
+def _headers(exchange: Exchange) -> dict[str, str]:
+    """Return what an answer's headers tell about its exchange, good or bad."""
+    headers = {"x-hajimi-attempts": str(exchange.attempt_count)}
     if allowance := exchange.allowance:
-        response["x-ratelimit-limit-requests"] = str(allowance.limit)
-        response["x-ratelimit-remaining-requests"] = str(allowance.remaining)
-        response["x-ratelimit-reset-requests"] = openai_duration(allowance.resets_in)
-    return response
+        headers["x-ratelimit-limit-requests"] = str(allowance.limit)
+        headers["x-ratelimit-remaining-requests"] = str(allowance.remaining)
+        headers["x-ratelimit-reset-requests"] = openai_duration(allowance.resets_in)
+    return headers
 
 
 def openai_duration(seconds: float) -> str:

@@ -1,0 +1,35 @@
+"""The API's addresses: normalised path -> method -> view."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from proxy.paths import Dialect
+from proxy.routing import Routes
+from proxy.views import models
+from proxy.views.openai import chat_completions
+from proxy.views.unsupported import unsupported
+
+_google_models = partial(models.models, dialect=Dialect.GOOGLE)
+_google_model = partial(models.model, dialect=Dialect.GOOGLE)
+
+ROUTES: Final[Routes] = {
+    "/v1/models": {"GET": models.models},
+    "/v1/chat/completions": {"POST": chat_completions},
+    "/v1/completions": {"POST": unsupported},
+    "/v1/embeddings": {"POST": unsupported},
+    "/v1/images/generations": {"POST": unsupported},
+    "/v1/audio/speech": {"POST": unsupported},
+    "/v1/audio/transcriptions": {"POST": unsupported},
+    "/v1/messages": {"POST": unsupported},
+    "/v1/responses": {"POST": unsupported},
+    "/v1beta/models": {"GET": _google_models},
+    "/v1alpha/models": {"GET": _google_models},
+    "/v1/models/{model}:{verb}": {"POST": unsupported},
+    "/v1beta/models/{model}:{verb}": {"POST": unsupported},
+    "/v1alpha/models/{model}:{verb}": {"POST": unsupported},
+    "/v1/models/{name}": {"GET": models.model},
+    "/v1beta/models/{name}": {"GET": _google_model},
+    "/v1alpha/models/{name}": {"GET": _google_model},
+}
