@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 
 class Role(StrEnum):
@@ -18,9 +19,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text of a message."""
+    """Text of a message. ``signature`` is Gemini's thought signature of this very part, if the client returned it."""
 
     text: str
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,52 @@ class Link:
     place: str = ""
 
 
-Part = Text | Inline | Link
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model made in an earlier turn. ``signature`` as the client returned it; None: look it up by id."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The answer to a call. ``response`` is an object; ``name`` is None when only the call says it."""
+
+    call_id: str
+    response: Mapping[str, Any]
+    name: str | None = None
+
+
+Part = Text | Inline | Link | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call. ``parameters`` is JSON Schema as the client sent it, None for no arguments."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether the model may, must or must not call; ``names`` narrows it to these functions."""
+
+    mode: Literal["auto", "none", "required"]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Sound that is asked for: a voice's name, and the format of the sound."""
+
+    name: str
+    format: str = "wav"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +134,11 @@ class Chat:
     web_search: bool = False
     cached_content: str | None = None
     response_format: dict[str, Any] | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool = True
+    old_functions: bool = False
+    json_mode: bool = False
+    json_schema: Mapping[str, Any] | None = None
+    modalities: tuple[Literal["text", "image", "audio"], ...] = ()
+    voice: Voice | None = None
