@@ -1,0 +1,107 @@
+"""Members in, and new passwords for them. Only digests are stored."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from keys import vault
+from keys.models import Member, Source
+
+SHARED_NAME: Final = "shared"
+DEFAULT_PASSWORD: Final = "123"  # noqa: S105 - the documented default, which ends with the first member
+
+_PASSWORD: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
+# No HMAC in hexadecimal begins like this, so no password opens it.
+_CLOSED: Final = "!"
+
+
+class BadPassword(ValueError):
+    """A password cannot be used: printable ASCII, up to 200 characters, no spaces at the ends."""
+
+    def __init__(self) -> None:
+        super().__init__("A password is 1 to 200 printable ASCII characters, without spaces at its ends.")
+
+
+class PasswordTaken(ValueError):
+    """Another member has this password: two may not share one."""
+
+    def __init__(self) -> None:
+        super().__init__("Another member has this password; each member needs a password of their own.")
+
+
+def generate_password() -> str:
+    """Return a new password of 24 characters (144 bits)."""
+    return secrets.token_urlsafe(18)
+
+
+def usable_digest(password: str, member: Member | None = None) -> str:
+    """Return the digest of a password that ``member`` may have. Raises BadPassword or PasswordTaken."""
+    if not _PASSWORD.fullmatch(password):
+        raise BadPassword
+    digest = vault.digest(password)
+    holder = Member.objects.filter(digest=digest).exclude(pk=member.pk if member and member.pk else 0).first()
+    if holder is not None and not _gives_way(holder):
+        raise PasswordTaken
+    return digest
+
+
+def enrol(name: str, password: str = "", **fields: Any) -> tuple[Member, str]:
+    """Create a member; return it and its password (generated when none is given).
+
+    Raises BadPassword, PasswordTaken, or IntegrityError when the name is taken.
+    """
+    member = Member(name=name, **fields)
+    password = give_password(member, password)
+    return member, password
+
+
+@transaction.atomic
+def give_password(member: Member, password: str = "", source: Source = Source.ADMIN) -> str:
+    """Save ``member`` with this password, or a generated one; return it. Raises BadPassword or PasswordTaken.
+
+    A member whose password an admin chose is the admin's own, and ends the default password.
+    """
+    password = password or generate_password()
+    digest = usable_digest(password, member)
+    if source == Source.ADMIN:
+        close_default()
+    member.digest, member.source = digest, source
+    try:
+        with transaction.atomic():
+            member.save()
+    except IntegrityError:
+        # Somebody else took the password (or the name) in between; which, the next lookup tells.
+        if Member.objects.filter(digest=digest).exclude(pk=member.pk).exists():
+            raise PasswordTaken from None
+        raise
+    return password
+
+
+def close(member: Member) -> None:
+    """Leave a member without any password that opens."""
+    if is_open(member):
+        member.digest = _CLOSED + secrets.token_hex(16)
+        member.save()
+
+
+def is_open(member: Member) -> bool:
+    """True when the member has a password."""
+    return bool(member.digest) and not member.digest.startswith(_CLOSED)
+
+
+def close_default() -> None:
+    """End the default password 123, which serves only while PASSWORD is unset and no admin has made a member."""
+    if settings.PASSWORD is None:
+        for member in Member.objects.filter(source=Source.ENVIRONMENT, digest=vault.digest(DEFAULT_PASSWORD)):
+            close(member)
+
+
+def _gives_way(holder: Member) -> bool:
+    """The default password is given up the moment an admin's own member is made, also one that takes it."""
+    is_default = holder.source == Source.ENVIRONMENT and holder.digest == vault.digest(DEFAULT_PASSWORD)
+    return is_default and settings.PASSWORD is None
