@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.translation.chat import Chat, parse
 from proxy.translation.invalid import Invalid
+from proxy.translation.profiles import resolve
+from proxy.translation.request import Options, build
+from tests.chats import CHATS
 
 # Half surrogate pairs, NaN and numbers of any size on purpose.
 TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
@@ -57,6 +61,21 @@ DOCUMENT = st.builds(
 )  # fmt: skip
 
 
+# A request in order, in which one to three things are something else.
+SPOILT = st.builds(
+    lambda document, changes: {"model": "gemini-2.5-pro", **document, **changes},
+    CHATS,
+    st.dictionaries(
+        st.sampled_from(
+            ["stop", "n", "seed", "temperature", "reasoning_effort", "safety_settings", "google", "messages"]
+        )
+        | TEXT,
+        JSON | NEAR,
+        max_size=3,
+    ),
+)
+
+
 def refusal(document: Any) -> Invalid | None:
     try:
         assert isinstance(parse(document), Chat)
@@ -80,10 +99,21 @@ def test_any_json_is_read_or_refused(document: Any) -> None:
     assert not reads(document)
 
 
-@settings(max_examples=400)
-@given(DOCUMENT)
+@settings(max_examples=200)
+@given(DOCUMENT | SPOILT)
 def test_anything_near_a_chat_is_read_or_refused(document: Any) -> None:
     reads(document)
+
+
+@settings(max_examples=200)
+@given(SPOILT, st.sampled_from(["gemini-2.5-pro-search", "gemini-2.0-flash", "gemini-4-neon", "gemma-3-27b-it"]))
+def test_whatever_is_read_can_be_written_to_the_wire(document: Any, model: str) -> None:
+    try:
+        body = build(parse({**document, "model": model}), resolve(model), Options(random_string="aB3xY"))
+    except Invalid:
+        return
+
+    assert orjson.loads(orjson.dumps(body)) == body
 
 
 def test_a_number_too_long_to_be_written_is_refused() -> None:
