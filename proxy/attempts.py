@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final, Protocol
 
 from keys.ledger.windows import PACIFIC, day
 from keys.pool import Lease
 from keys.rules import Outcome, Verdict, judge
+from proxy.behaviour import Behaviour
 from proxy.journal import AttemptRecord, UsageDelta
-from proxy.translation.reply import Delta, Translator
+from proxy.retry import Patience
+from proxy.translation.reply import Delta, Translator, Usage
 from proxy.upstream.errors import Cut, Garbled, Refused, Unreachable, UpstreamError
 
 # Google said no, or never heard of it: the key's day count is given back.
@@ -32,11 +35,61 @@ OUTCOMES: Final = {
 }
 
 
+class Translation(Protocol):
+    """What reads an answer's events: proxy.translation.reply.Translator, for one."""
+
+    @property
+    def visible(self) -> bool:
+        """Whether something came that is an answer to the client."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether Google said that the answer is over."""
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens so far."""
+
+    @property
+    def category(self) -> str:
+        """Why the answer was blocked, or ''."""
+
+    def feed(self, event: object) -> list[Delta]:
+        """Return what one event adds."""
+
+    def finish(self) -> list[Delta]:
+        """Return the end of the answer."""
+
+    def outcome(self) -> Outcome:
+        """Say how the answer ended."""
+
+
 class Upstream(Protocol):
     """How to reach Google: proxy.upstream.ai_studio.AiStudio, for one."""
 
-    def ask(self, secret: str, model: str, body: bytes, *, stream: bool) -> AsyncGenerator[list[dict[str, Any]], None]:
+    def ask(
+        self, secret: str, model: str, body: bytes, *, method: str, stream: bool
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Yield the events of each read of the answer; raises UpstreamError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every attempt of a request sends, and what it may use. ``deadline`` is in the loop's time."""
+
+    model: str
+    body: bytes
+    stream: bool
+    deadline: float
+    behaviour: Behaviour
+    method: str = "generateContent"
+    translator: Callable[[], Translation] = Translator
+
+    @property
+    def patience(self) -> Patience:
+        """How much this request may try."""
+        behaviour = self.behaviour
+        return Patience(behaviour.max_attempts, behaviour.max_empty_responses, behaviour.headers_hold_seconds)
 
 
 class Failed(Exception):
@@ -57,24 +110,23 @@ class Attempt:
 
     def __init__(
         self,
+        asked: Asked,
         upstream: Upstream,
         lease: Lease,
-        body: bytes,
         *,
         number: int,
-        stream: bool,
         clock: Callable[[], float],
     ) -> None:
         self.lease = lease
         self.number = number
         self.started = clock()
-        self.translator = Translator()
+        self.translator = asked.translator()
         self.verdict: Verdict | None = None
         self.ended = False
         self._clock = clock
-        self._stream = stream
+        self._stream = asked.stream
         self._heard = False
-        self._events = upstream.ask(lease.key.secret, lease.model, body, stream=stream)
+        self._events = upstream.ask(lease.key.secret, lease.model, asked.body, method=asked.method, stream=asked.stream)
 
     async def open(self, deadline: float, pass_on: Callable[[list[Delta]], bool]) -> list[Delta]:
         """Return everything up to the first visible output, thoughts included.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
-
-import orjson
+from typing import Final
 
 from keys.ledger import Ledger
 from keys.ledger.windows import Take, day
@@ -18,33 +17,39 @@ from keys.pool import Pool
 from keys.rules import Outcome
 from proxy import errors, refusals
 from proxy.admission import Allowance, takes_for, tightest
-from proxy.attempts import Upstream
-from proxy.behaviour import Behaviour
+from proxy.attempts import Asked, Translation, Upstream
 from proxy.chorus import together
-from proxy.fetching import Unfetchable, fetch
 from proxy.journal import Journal, Record, UsageDelta
 from proxy.runtime import Runtime
-from proxy.translation.chat import Chat, Inline, Link
-from proxy.translation.invalid import Invalid
-from proxy.translation.media import links, with_fetched
-from proxy.translation.profiles import Resolved
-from proxy.translation.reply import Delta, Usage
-from proxy.translation.request import Options, build
-from proxy.voice import Asked, Voice
+from proxy.translation.reply import Delta, Translator, Usage
+from proxy.voice import Voice
+
+COUNTED: Final = frozenset({Outcome.ANSWERED, Outcome.PARTIAL, Outcome.CANCELLED, Outcome.TRUNCATED})
+
+Body = bytes | Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request, as a view hands it over: who asks what, and with which settings."""
+    """One request, as a view hands it over: who asks what of which model, and with which settings.
+
+    ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError.
+    ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
+    """
 
     request_id: int
     member: MemberView
     address: str
     dialect: str
-    chat: Chat
-    resolved: Resolved
+    model: str
+    upstream_model: str
     runtime: Runtime
-    random_string: str | None = None
+    body: Body
+    method: str = "generateContent"
+    count: int = 1
+    stream: bool = False
+    upstream_stream: bool = False
+    translator: Callable[[], Translation] = Translator
 
 
 class Relay:
@@ -103,11 +108,12 @@ class Exchange:
         """Tell that the client has its headers: from now on thoughts may go out before the answer."""
         self._headers_out = True
         for voice in self._voices:
-            voice.thoughts.allowed = self._ask.chat.n == 1
+            voice.thoughts.allowed = self._ask.count == 1
 
     async def run(self) -> AsyncGenerator[list[Delta], None]:
         """Yield the answer's deltas. Raises HajimiError; StoppedEarly once something visible went out."""
-        outcome, error = Outcome.CANCELLED, None
+        outcome: Outcome = Outcome.CANCELLED
+        error: errors.HajimiError | None = None
         try:
             body = await self._admitted_body()
             self._voices = self._make_voices(body)
@@ -116,7 +122,7 @@ class Exchange:
                 async for deltas in answer:
                     self._note_output()
                     yield deltas
-            outcome = Outcome.ANSWERED
+            outcome = self._ended_as()
         except errors.HajimiError as raised:
             error = raised
             raise
@@ -129,59 +135,40 @@ class Exchange:
     # Admission
 
     async def _admitted_body(self) -> bytes:
-        """Take the windows and return the body that goes upstream."""
-        ask = self._ask
+        """Take the windows and return the body that goes upstream; every attempt sends the same bytes."""
         if self._relay.journal.is_full:
             raise errors.NotReady(refusals.JOURNAL_FULL, retry_after=5)
-        chat = ask.chat
-        to_fetch = links(chat)
-        body = None if to_fetch else self._body(chat)
         await self._take()
-        if body is None:
-            body = self._body(with_fetched(chat, await _fetched(to_fetch, ask.runtime.behaviour)))
-        return body
-
-    def _body(self, chat: Chat) -> bytes:
-        """Build the body once; every attempt sends the same bytes."""
-        ask, behaviour = self._ask, self._ask.runtime.behaviour
-        facts = ask.runtime.models.get(ask.resolved.name)
-        options = Options(
-            random_string=ask.random_string,
-            search_prompt=behaviour.search_prompt,
-            output_token_limit=facts.output_limit if facts else None,
-        )
-        try:
-            return orjson.dumps(build(chat, ask.resolved, options))
-        except Invalid as error:
-            raise refusals.invalid(error) from error
+        body = self._ask.body
+        return body if isinstance(body, bytes) else await body()
 
     async def _take(self) -> None:
         """Take from the member's and the address's windows, all or none. Raises LimitReached."""
         relay, now = self._relay, self._started
         ask = self._ask
-        takes = takes_for(ask.member, ask.address, ask.runtime.behaviour, count=ask.chat.n, zone=relay.zone, now=now)
+        takes = takes_for(ask.member, ask.address, ask.runtime.behaviour, count=ask.count, zone=relay.zone, now=now)
         if refusal := await relay.ledger.take(takes, now):
             raise refusals.limit_reached(refusal, ask.member.name, now)
         self._taken = takes
         self.allowance = await tightest(relay.ledger, takes, now)
 
     def _make_voices(self, body: bytes) -> list[Voice]:
-        ask, behaviour = self._ask, self._ask.runtime.behaviour
-        loop = asyncio.get_running_loop()
+        ask, relay, behaviour = self._ask, self._relay, self._ask.runtime.behaviour
         asked = Asked(
-            model=ask.resolved.name,
+            model=ask.upstream_model,
+            method=ask.method,
             body=body,
-            stream=ask.chat.stream and not behaviour.fake_streaming,
-            deadline=loop.time() + behaviour.upstream_timeout_seconds,
+            stream=ask.upstream_stream,
+            deadline=asyncio.get_running_loop().time() + behaviour.upstream_timeout_seconds,
             behaviour=behaviour,
+            translator=ask.translator,
         )
-        relay = self._relay
         voices = [
             Voice(asked, relay.pool, relay.upstream, self._record, now=relay.now, index=index)
-            for index in range(ask.chat.n)
+            for index in range(ask.count)
         ]
         for voice in voices:
-            voice.thoughts.allowed = self._headers_out and len(voices) == 1
+            voice.thoughts.allowed = self._headers_out and ask.count == 1
         return voices
 
     # Settling
@@ -195,8 +182,7 @@ class Exchange:
         """Give back what was not used, and write the request down. The client's last byte waits for this."""
         if error is not None:
             outcome = Outcome.PARTIAL if self._visible else refusals.outcome_of(error)
-        used = self._visible
-        if not used:
+        if not self._is_counted(outcome):
             await self._relay.ledger.give_back(self._taken, self._relay.now())
         else:
             await self._add_tokens()
@@ -206,6 +192,15 @@ class Exchange:
             self._relay.journal.post(self._record)
         else:
             await self._relay.journal.close(self._record)
+
+    def _ended_as(self) -> Outcome:
+        """Return how the whole answer ended: one that the native dialect passes on may be a block."""
+        winners = [voice.winner for voice in self._voices if voice.winner is not None]
+        return winners[0].translator.outcome() if winners else Outcome.EMPTY
+
+    def _is_counted(self, outcome: Outcome) -> bool:
+        """Whether the request counts against days and tokens: the client got something for it."""
+        return self._visible and outcome in COUNTED
 
     async def _add_tokens(self) -> None:
         for take in self._taken:
@@ -221,7 +216,7 @@ class Exchange:
             record.code, record.message = error.code, error.reason()[:300]
         record.prompt_tokens, record.completion_tokens = usage.prompt, usage.completion
         record.thought_tokens, record.cached_tokens = usage.thoughts, usage.cached
-        if self._visible:
+        if self._is_counted(outcome):
             record.usage += self._member_usage(usage)
 
     def _member_usage(self, usage: Usage) -> list[UsageDelta]:
@@ -232,8 +227,8 @@ class Exchange:
                 kind=kind,
                 subject=subject,
                 day=today,
-                model=ask.resolved.name,
-                requests=ask.chat.n,
+                model=ask.upstream_model,
+                requests=ask.count,
                 prompt_tokens=usage.prompt,
                 completion_tokens=usage.completion,
             )
@@ -244,15 +239,6 @@ class Exchange:
         return max(int((self._relay.now() - self._started) * 1000), 0)
 
 
-async def _fetched(wanted: Sequence[Link], behaviour: Behaviour) -> dict[str, Inline]:
-    if not behaviour.fetch_media:
-        raise errors.BadRequest(refusals.NO_FETCHING, param=wanted[0].place)
-    try:
-        return await fetch(wanted)
-    except Unfetchable as error:
-        raise refusals.unfetchable(error) from error
-
-
 def _record(ask: Ask, started: float) -> Record:
     return Record(
         id=ask.request_id,
@@ -260,6 +246,6 @@ def _record(ask: Ask, started: float) -> Record:
         member_id=ask.member.id,
         address=ask.address,
         dialect=ask.dialect,
-        model=ask.chat.model[:120],
-        stream=ask.chat.stream,
+        model=ask.model[:120],
+        stream=ask.stream,
     )

@@ -10,31 +10,13 @@ from typing import Any, Final
 from keys.pool import Lease, Pool, Unavailable
 from keys.rules import Outcome, Verdict
 from proxy import errors, refusals
-from proxy.attempts import REFUNDED, Attempt, Failed, Upstream
-from proxy.behaviour import Behaviour
+from proxy.attempts import REFUNDED, Asked, Attempt, Failed, Upstream
 from proxy.journal import Record
-from proxy.retry import FINAL, Patience, Tally, pause_after
+from proxy.retry import FINAL, Tally, pause_after
 from proxy.translation.reply import Delta, ThoughtDelta, Usage
 
 # After these the pool knows best why no key is left; after others the last failure is what the client must hear.
 POOL_EXPLAINS: Final = frozenset({Outcome.RATE_LIMITED, Outcome.KEY_REJECTED, Outcome.NOT_FOUND})
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What every attempt of a request sends, and what it may use. ``deadline`` is in the loop's time."""
-
-    model: str
-    body: bytes
-    stream: bool
-    deadline: float
-    behaviour: Behaviour
-
-    @property
-    def patience(self) -> Patience:
-        """How much this request may try."""
-        behaviour = self.behaviour
-        return Patience(behaviour.max_attempts, behaviour.max_empty_responses, behaviour.headers_hold_seconds)
 
 
 @dataclass(slots=True)
@@ -123,14 +105,8 @@ class Voice:
     def _start(self, lease: Lease, pause: float) -> None:
         self._used_keys.add(lease.key.id)
         self._record.attempt_count += 1
-        attempt = Attempt(
-            self._upstream,
-            lease,
-            self._asked.body,
-            number=self._record.attempt_count,
-            stream=self._asked.stream,
-            clock=self._now,
-        )
+        number = self._record.attempt_count
+        attempt = Attempt(self._asked, self._upstream, lease, number=number, clock=self._now)
         self._racers[asyncio.create_task(self._race(attempt, pause))] = attempt
 
     async def _race(self, attempt: Attempt, pause: float) -> list[Delta]:

@@ -33,13 +33,15 @@ class AiStudio:
         self._client = client
         self._base_url = base_url.rstrip("/")
 
-    async def ask(self, secret: str, model: str, body: bytes, *, stream: bool) -> AsyncGenerator[list[Event], None]:
+    async def ask(
+        self, secret: str, model: str, body: bytes, *, method: str = "generateContent", stream: bool = False
+    ) -> AsyncGenerator[list[Event], None]:
         """Ask ``model``; yield the events of each read, or the one event of a whole answer.
 
         Raises Refused, Unreachable, Cut or Garbled. Close the generator to cancel the call.
         """
-        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        url = _url(f"{self._base_url}/v1beta/models/{quote(model, safe='')}:{method}")
+        verb = "streamGenerateContent?alt=sse" if stream else method
+        url = _url(f"{self._base_url}/v1beta/models/{quote(model, safe='')}:{verb}")
         headers = {"x-goog-api-key": secret, "content-type": "application/json"}
         request = self._client.build_request("POST", url, content=body, headers=headers)
         with _our_errors():

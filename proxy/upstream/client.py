@@ -34,15 +34,13 @@ class _Transport(AiohttpTransport):
 
 
 class _Client(HttpxAiohttpClient):
-    def _init_transport(
-        self, verify: Any = True, cert: Any = None, trust_env: bool = True, **_: Any
-    ) -> httpx.AsyncBaseTransport:
-        return _Transport(verify=verify, cert=cert, trust_env=trust_env)
+    def _init_transport(self, *_args: Any, trust_env: bool = True, **_: Any) -> httpx.AsyncBaseTransport:
+        return _Transport(trust_env=trust_env)
 
     def _init_proxy_transport(
-        self, proxy: httpx.Proxy, verify: Any = True, cert: Any = None, trust_env: bool = True, **_: Any
+        self, proxy: httpx.Proxy, *_args: Any, trust_env: bool = True, **_: Any
     ) -> httpx.AsyncBaseTransport:
-        return _Transport(verify=verify, cert=cert, trust_env=trust_env, proxy=proxy)
+        return _Transport(trust_env=trust_env, proxy=proxy)
 
 
 def connect() -> httpx.AsyncClient:

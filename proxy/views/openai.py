@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
-import string
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, Self
+from typing import Self
 
 import orjson
 from django.http import HttpResponse
@@ -19,15 +17,14 @@ from proxy import errors, refusals, request_id
 from proxy.api import ApiRequest, EventStream
 from proxy.api_answers import envelope
 from proxy.behaviour import Behaviour
-from proxy.relay import Ask, Exchange
+from proxy.chats import ask_for
+from proxy.relay import Exchange
 from proxy.sse import HEARTBEAT
 from proxy.translation.chat import Chat, parse
 from proxy.translation.invalid import Invalid
 from proxy.translation.openai import ChunkEncoder, fold
 from proxy.translation.reply import Delta
 from proxy.views.entrance import document_of, member_of, model_of
-
-LETTERS: Final = string.ascii_letters + string.digits
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +34,8 @@ async def chat_completions(request: ApiRequest) -> HttpResponseBase:
     member = member_of(request)
     runtime = request.house.runtime.current
     chat = _chat(request)
-    exchange = request.house.relay.exchange(
-        Ask(
-            request_id=request.request_id,
-            member=member,
-            address=request.address,
-            dialect="openai",
-            chat=chat,
-            resolved=model_of(chat.model, runtime),
-            runtime=runtime,
-            random_string=_random_string(runtime.behaviour),
-        )
-    )
+    ask = ask_for(request, member, chat, model_of(chat.model, runtime), "openai")
+    exchange = request.house.relay.exchange(ask)
     try:
         if chat.stream:
             return await _streamed(request, exchange, chat, runtime.behaviour)
@@ -62,12 +49,6 @@ def _chat(request: ApiRequest) -> Chat:
         return parse(document_of(request))
     except Invalid as error:
         raise refusals.invalid(error) from None
-
-
-def _random_string(behaviour: Behaviour) -> str | None:
-    if not behaviour.random_string:
-        return None
-    return "".join(secrets.choice(LETTERS) for _ in range(behaviour.random_string_length))
 
 
 async def _whole(request: ApiRequest, exchange: Exchange, chat: Chat) -> HttpResponse:

@@ -15,11 +15,12 @@ from keys.ledger.memory import MemoryLedger
 from keys.pool import Pool, PoolKey
 from keys.rules import Outcome
 from proxy import errors
+from proxy.attempts import Asked
 from proxy.behaviour import Behaviour
 from proxy.journal import Record
 from proxy.translation.reply import Delta, FinishDelta, TextDelta, ThoughtDelta
 from proxy.upstream.errors import Cut, Refused, Unreachable, UpstreamError
-from proxy.voice import Asked, Voice
+from proxy.voice import Voice
 
 NOW = 1_800_000_000.0
 Step = dict[str, Any] | float | UpstreamError | asyncio.Event
@@ -53,7 +54,7 @@ class Script:
         self.open = 0
 
     async def ask(
-        self, secret: str, model: str, body: bytes, *, stream: bool
+        self, secret: str, model: str, body: bytes, *, method: str, stream: bool
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         play = self.plays[min(len(self.calls), len(self.plays) - 1)]
         self.calls.append(secret)

@@ -1,0 +1,90 @@
+"""A chat of any dialect -> what the relay is asked: the body built once, linked media fetched after admission."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from keys.members import MemberView
+from proxy import errors, refusals
+from proxy.api import ApiRequest
+from proxy.behaviour import Behaviour
+from proxy.fetching import Unfetchable, fetch
+from proxy.relay import Ask, Body
+from proxy.runtime import Runtime
+from proxy.translation.chat import Chat
+from proxy.translation.invalid import Invalid
+from proxy.translation.media import links, with_fetched
+from proxy.translation.profiles import Resolved
+from proxy.translation.request import Options, build
+
+LETTERS: Final = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes the body of one chat."""
+
+    chat: Chat
+    resolved: Resolved
+    runtime: Runtime
+    options: Options
+
+    def body(self, chat: Chat) -> bytes:
+        try:
+            return orjson.dumps(build(chat, self.resolved, self.options))
+        except Invalid as error:
+            raise refusals.invalid(error) from error
+
+    async def body_with_fetched_media(self) -> bytes:
+        try:
+            return self.body(with_fetched(self.chat, await fetch(links(self.chat))))
+        except Unfetchable as error:
+            raise refusals.unfetchable(error) from error
+
+
+def ask_for(request: ApiRequest, member: MemberView, chat: Chat, resolved: Resolved, dialect: str) -> Ask:
+    """Return what the relay is asked for ``chat``. Raises BadRequest when no body can be built for it."""
+    runtime = request.house.runtime.current
+    behaviour = runtime.behaviour
+    return Ask(
+        request_id=request.request_id,
+        member=member,
+        address=request.address,
+        dialect=dialect,
+        model=chat.model,
+        upstream_model=resolved.name,
+        runtime=runtime,
+        body=_body(_Maker(chat, resolved, runtime, _options(resolved, runtime))),
+        count=chat.n,
+        stream=chat.stream,
+        upstream_stream=chat.stream and not behaviour.fake_streaming,
+    )
+
+
+def _body(maker: _Maker) -> Body:
+    wanted = links(maker.chat)
+    if not wanted:
+        return maker.body(maker.chat)
+    if not maker.runtime.behaviour.fetch_media:
+        raise errors.BadRequest(refusals.NO_FETCHING, param=wanted[0].place)
+    return maker.body_with_fetched_media
+
+
+def _options(resolved: Resolved, runtime: Runtime) -> Options:
+    facts = runtime.models.get(resolved.name)
+    return Options(
+        random_string=_random_string(runtime.behaviour),
+        search_prompt=runtime.behaviour.search_prompt,
+        output_token_limit=facts.output_limit if facts else None,
+    )
+
+
+def _random_string(behaviour: Behaviour) -> str | None:
+    if not behaviour.random_string:
+        return None
+    return "".join(secrets.choice(LETTERS) for _ in range(behaviour.random_string_length))
