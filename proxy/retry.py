@@ -24,7 +24,7 @@ PAUSED: Final = frozenset({Outcome.UNAVAILABLE, Outcome.CUT})
 NOT_FOUND_KEYS: Final = 3
 HOLD_SHARE: Final = 0.8
 LONGEST_PAUSE: Final = 2.0
-STEPS: Final = 16
+STEPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,10 @@ def pause(faults: int, patience: Patience) -> float:
     Pauses double up to a sixteenfold; however many there are, their sum stays below ``hold_seconds``, so that a
     final failure is still a true HTTP status.
     """
-    steps = [min(2**number, STEPS) for number in range(max(patience.max_attempts - 1, 1))]
+    steps = [_step(number) for number in range(max(patience.max_attempts - 1, 1))]
     share = patience.hold_seconds * HOLD_SHARE / sum(steps)
-    return min(share * min(2 ** (faults - 1), STEPS), LONGEST_PAUSE)
+    return min(share * _step(faults - 1), LONGEST_PAUSE)
+
+
+def _step(number: int) -> int:
+    return 1 << min(number, STEPS)

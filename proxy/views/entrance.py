@@ -41,9 +41,9 @@ def model_of(name: str, runtime: Runtime) -> Resolved:
     """Return what the model name ``name`` stands for. Raises UnknownModel when it is unknown or not allowed."""
     resolved = resolve(name)
     values = {"model": Quoted(name[:120])}
-    if runtime.blocked.matches(resolved.name):
+    if runtime.blocked.matches(name):
         raise errors.UnknownModel(refusals.FORBIDDEN_MODEL, values, param="model")
-    if runtime.allowed is not None and not runtime.allowed.matches(resolved.name):
+    if runtime.allowed is not None and not runtime.allowed.matches(name):
         raise errors.UnknownModel(refusals.FORBIDDEN_MODEL, values, param="model")
     facts = runtime.models.get(resolved.name)
     if facts is None and runtime.models and resolved.name not in runtime.behaviour.extra_models:
