@@ -1,0 +1,164 @@
+"""One client connection: what it may send, how long it may take, and when it must read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext_noop as _
+from twisted.web import http
+
+from hajimi_site.exchange import Exchange
+from proxy.errors import BadRequest, BodyTooLarge, HajimiError
+
+if TYPE_CHECKING:
+    from hajimi_site.server import Server
+
+# Above this the sender waits until the client has read everything.
+HIGH_WATER: Final = 256 * 1024
+# Above this the client is dropped; only senders that cannot wait (websockets) come here.
+MOST_WAITING: Final = 8 * 1024 * 1024
+SWALLOW_SECONDS: Final = 30.0
+TOO_LARGE: Final = _("The request body is larger than the %(limit)s MB that this server takes (MAX_BODY_MB).")
+MALFORMED: Final = _("The request is not valid HTTP.")
+
+
+class Channel(http.HTTPChannel):  # type: ignore[misc]
+    """Reads the requests of one connection, one after the other.
+
+    A head must be complete within ``idle_seconds`` of connecting (``keep_alive_seconds`` of the last answer), a body
+    must not pause longer; ``Server.sweep`` looks after that, so no timer runs per connection.
+    """
+
+    requestFactory = Exchange  # noqa: N815 - Twisted's name
+    timeOut = None  # noqa: N815 - Twisted's timer per connection; the sweep replaces it
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.server = server
+        self.is_websocket = False
+        self._may_wait = server.limits.idle_seconds
+        self._heard_at = time.monotonic()
+        self._swallowing = False
+        self._room: asyncio.Event | None = None
+
+    def connectionMade(self) -> None:  # noqa: N802
+        """Greet a new connection."""
+        super().connectionMade()
+        self.peer = self.transport.getPeer()
+        self.host = self.transport.getHost()
+        self.server.channels.add(self)
+
+    def getPeer(self) -> Any:  # noqa: N802
+        """Return the peer's address, looked up once per connection."""
+        return self.peer
+
+    def getHost(self) -> Any:  # noqa: N802
+        """Return our own address, looked up once per connection."""
+        return self.host
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+        """The client has gone: tell whoever waits for it."""
+        self.server.channels.discard(self)
+        if self._room is not None:
+            self._room.set()
+        super().connectionLost(reason)
+
+    # Reading
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        """Parse what came."""
+        if self.is_body_coming and not self._swallowing:
+            self._heard_at = time.monotonic()
+        super().dataReceived(data)
+
+    @property
+    def is_body_coming(self) -> bool:
+        """True between a request's head and the end of its body."""
+        return self._transferDecoder is not None and not self.line_mode
+
+    def allHeadersReceived(self) -> None:  # noqa: N802
+        """Begin with the body, unless its announced length is over the limit."""
+        self._heard_at = time.monotonic()
+        self._may_wait = self.server.limits.idle_seconds
+        if self.length and self.length > self.server.limits.body_bytes:
+            self.refuse_body()
+            if self.requests[-1].requestHeaders.hasHeader(b"Expect"):
+                # The client asked first and now sends nothing.
+                self.loseConnection()
+            return
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:  # noqa: N802
+        """Hand a whole request over; one that was refused meanwhile ends here."""
+        if self._swallowing:
+            self.loseConnection()
+            return
+        super().allContentReceived()
+
+    def requestDone(self, request: Exchange) -> None:  # noqa: N802
+        """Wait for the next request of this connection, or close it."""
+        self._heard_at = time.monotonic()
+        self._may_wait = self.server.limits.keep_alive_seconds
+        super().requestDone(request)
+
+    def refuse_body(self) -> None:
+        """Answer 413 before the body is read, swallow the rest for a while, then close.
+
+        A connection closed with unread bytes is reset, and a client that is still sending would never see the answer.
+        """
+        if not self._swallowing:
+            limit = f"{self.server.limits.body_bytes / 2**20:g}"
+            self._refuse(BodyTooLarge(TOO_LARGE, {"limit": limit}))
+            self._swallowing = True
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
+        """A line of the head is longer than 16 KB."""
+        self._respondToBadRequestAndDisconnect()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802
+        """Replaces HTTPChannel's method of that name, whose answer has no body."""
+        self._refuse(BadRequest(MALFORMED))
+        self.loseConnection()
+
+    def _refuse(self, error: HajimiError) -> None:
+        self.persistent = False
+        exchange = self.requests[-1] if self.requests else Exchange(self)
+        exchange.set_request_line(*(getattr(self, name, b"") for name in ("_command", "_path", "_version")))
+        exchange.refuse(error, is_read_whole=False)
+
+    # Writing
+
+    async def room(self) -> None:
+        """Wait while more than HIGH_WATER bytes wait for the client; returns when all are gone, or the client is."""
+        if self.transport.waiting <= HIGH_WATER or not self.transport.connected:
+            return
+        if self._room is None:
+            self._room = asyncio.Event()
+        self._room.clear()
+        await self._room.wait()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """The client has read everything that was waiting."""
+        super().resumeProducing()
+        if self._room is not None:
+            self._room.set()
+
+    # Looking after
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no request is being read or answered."""
+        return not self._handlingRequest and not self.requests and not self._swallowing
+
+    def look_after(self, now: float) -> None:
+        """Drop a client that does not read, and one that does not send what it began."""
+        waiting = self.transport.waiting
+        stalled = waiting and now - self.transport.moved_at > self.server.limits.stall_seconds
+        if stalled or waiting > MOST_WAITING:
+            self.transport.abortConnection()
+        elif self.is_websocket or (self._handlingRequest and not self._swallowing):
+            return
+        elif now - self._heard_at > (SWALLOW_SECONDS if self._swallowing else self._may_wait):
+            self.transport.abortConnection() if self._swallowing else self.loseConnection()

@@ -1,0 +1,275 @@
+"""One request of the API on its way: body in, view asked, answer out, cancelled when the client hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_noop as _
+
+from proxy import request_id
+from proxy.api_answers import EventStream, head, last_words, refusal
+from proxy.api_request import ApiRequest, House, Message
+from proxy.cors import Cors
+from proxy.errors import (
+    BadRequest,
+    BodyTooLarge,
+    EncodedBody,
+    HajimiError,
+    InternalError,
+    MethodNotAllowed,
+    Quoted,
+    UnknownPath,
+)
+from proxy.heartbeat import Heartbeat
+from proxy.paths import Dialect, dialect_of, models_dialect, normalise
+from proxy.routing import Table, Views
+
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+NOTHING_HERE: Final = _('There is nothing at "%(path)s"; the API begins at /v1, for example /v1/chat/completions.')
+OTHER_METHOD: Final = _("This address takes %(methods)s only.")
+ENCODED: Final = _("A compressed request body is not understood; send it without Content-Encoding.")
+TOO_LARGE: Final = _("The request body is larger than the %(limit)s MB that this server takes (MAX_BODY_MB).")
+OUR_FAULT: Final = _("Something went wrong in this server; its log says more under %(id)s.")
+NOT_UTF8: Final = _("The query of the address is not valid UTF-8.")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Call:
+    """One request being served: its view runs in the task of ``run``."""
+
+    house: House
+    table: Table
+    cors: Cors
+    body_bytes: int
+    scope: Message
+    receive: Receive
+    send: Send
+    number: int = field(default_factory=lambda: request_id.new(time.time()))
+    request: ApiRequest | None = None
+    ending: HajimiError | None = None
+    is_gone: bool = False
+    is_answering: bool = False
+
+    async def run(self) -> None:
+        """Ask the view and send its answer."""
+        self._task = asyncio.current_task()
+        self._listener: asyncio.Task[None] | None = None
+        try:
+            await self._answer(await self._respond())
+        except asyncio.CancelledError:
+            if not self.is_gone:
+                raise
+        finally:
+            if self._listener is not None:
+                self._listener.cancel()
+
+    def end(self, error: HajimiError) -> None:
+        """Let the answer end with ``error``; one that is already being sent whole goes on."""
+        if not (self.is_gone or self.ending or self.is_answering):
+            self.ending = error
+            self._cancel()
+
+    def _leave(self) -> None:
+        """The client has gone."""
+        if not (self.is_gone or self.ending):
+            self.is_gone = True
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _ended(self, cancelled: asyncio.CancelledError) -> HajimiError:
+        """Return what ends the answer, the cancellation that brought it settled; raise one that is not ours."""
+        if self.ending is None or self._task is None:
+            raise cancelled
+        self._task.uncancel()
+        return self.ending
+
+    # Asking
+
+    async def _respond(self) -> HttpResponseBase:
+        """Return the answer, whatever happens."""
+        try:
+            return await self._ask()
+        except HajimiError as error:
+            return self._refusal(error)
+        except asyncio.CancelledError as cancelled:
+            return self._refusal(self._ended(cancelled))
+        except Exception:
+            return self._refusal(self._our_fault())
+
+    async def _ask(self) -> HttpResponseBase:
+        body = await self._body()
+        self._watch_client()
+        headers = dict(self.scope["headers"])
+        if headers.get(b"content-encoding", b"identity") not in {b"", b"identity"}:
+            raise EncodedBody(ENCODED)
+        views, arguments = self._views()
+        method = self.scope["method"]
+        if method == "OPTIONS":
+            return self._options(headers, views)
+        view = views.get("GET" if method == "HEAD" else method)
+        if view is None:
+            raise MethodNotAllowed(OTHER_METHOD, {"methods": _methods(views)})
+        self.request = self._request(body)
+        return await view(self.request, **arguments)
+
+    def _views(self) -> tuple[Views, dict[str, Any]]:
+        found = self.table.find(self._path)
+        if found is None:
+            raise UnknownPath(NOTHING_HERE, {"path": Quoted(self.scope["path"][:200])})
+        return found
+
+    @property
+    def _path(self) -> str:
+        return normalise(self.scope["path"])
+
+    async def _body(self) -> bytes:
+        pieces, size, more = [], 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                self.is_gone = True
+                raise asyncio.CancelledError
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > self.body_bytes:
+                raise BodyTooLarge(TOO_LARGE, {"limit": f"{self.body_bytes / 2**20:g}"})
+            more = message.get("more_body", False)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _request(self, body: bytes) -> ApiRequest:
+        try:
+            return ApiRequest(self.scope, body, self.house, self.number)
+        except UnicodeDecodeError:
+            raise BadRequest(NOT_UTF8) from None
+
+    def _watch_client(self) -> None:
+        """Be cancelled when the client hangs up: our server calls back, others need a task that listens."""
+        call_back = self.scope.get("extensions", {}).get("hajimi.gone")
+        if call_back is not None:
+            call_back(self._leave)
+        else:
+            self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
+
+    def _options(self, headers: dict[bytes, bytes], views: Views) -> HttpResponse:
+        answer = HttpResponse(status=204)
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        asked = headers.get(b"access-control-request-headers", b"").decode("latin-1")
+        answer["allow"] = _methods(views)
+        for name, value in self.cors.preflight(origin, _methods(views), asked).items():
+            answer[name] = value
+        return answer
+
+    # Refusing
+
+    @property
+    def _dialect(self) -> Dialect:
+        path = self._path
+        if self.request is not None and (path == "/v1/models" or path.startswith("/v1/models/")) and ":" not in path:
+            headers = self.request.headers
+            return models_dialect(
+                anthropic_version="anthropic-version" in headers,
+                google_credential="x-goog-api-key" in headers or "key" in self.request.GET,
+                authorization="authorization" in headers,
+            )
+        return dialect_of(path)
+
+    def _refusal(self, error: HajimiError) -> HttpResponse:
+        answer = refusal(error, self.number, self._dialect)
+        if isinstance(error, MethodNotAllowed):
+            answer["allow"] = error.values.get("methods", "")
+        return answer
+
+    def _our_fault(self) -> InternalError:
+        """Log the exception being handled and return what the client is told about it."""
+        shown = request_id.shown(self.number)
+        logger.exception("Request %s failed", shown)
+        return InternalError(OUR_FAULT, {"id": shown})
+
+    # Answering
+
+    async def _answer(self, answer: HttpResponseBase) -> None:
+        headers = head(answer)
+        headers += [(name.encode(), value.encode()) for name, value in self._more_headers(answer)]
+        start = {"type": "http.response.start", "status": answer.status_code, "headers": headers}
+        if answer.status_code >= 400:
+            start["reason"] = answer.reason_phrase.encode("ascii", "ignore")
+        if isinstance(answer, EventStream):
+            await self._stream(answer, start)
+            return
+        self.is_answering = True
+        await self.send(start)
+        content = answer.content if isinstance(answer, HttpResponse) else b""
+        await self.send({"type": "http.response.body", "body": content})
+
+    def _more_headers(self, answer: HttpResponseBase) -> Iterator[tuple[str, str]]:
+        if "x-request-id" not in answer:
+            yield "x-request-id", request_id.shown(self.number)
+        if self.request is not None:
+            yield from self.request.answer_headers.items()
+        origin = next((value for name, value in self.scope["headers"] if name == b"origin"), None)
+        if origin is not None and "access-control-allow-origin" not in answer:
+            yield from self.cors.headers(origin.decode("latin-1")).items()
+
+    async def _stream(self, answer: EventStream, start: Message) -> None:
+        """Send the pieces of a stream as they come; whatever happens, end it in words."""
+        goodbye = b""
+        beating = None
+        try:
+            await self.send(start)
+            if answer.heartbeat is not None:
+                beating = Heartbeat(self._beat(answer.heartbeat), answer.heartbeat_seconds)
+            await self._send_pieces(answer, beating)
+        except asyncio.CancelledError as cancelled:
+            goodbye = last_words(self._ended(cancelled), self.number, self._dialect)
+        except Exception:
+            goodbye = last_words(self._our_fault(), self.number, self._dialect)
+        finally:
+            if beating is not None:
+                await beating.stop()
+            await self._close(answer)
+        await self.send({"type": "http.response.body", "body": goodbye})
+
+    async def _send_pieces(self, answer: EventStream, beating: Heartbeat | None) -> None:
+        send, time_now = self.send, asyncio.get_running_loop().time
+        async for piece in answer.source:
+            if beating is None:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                continue
+            beating.is_busy = True
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            beating.is_busy = False
+            beating.sent = time_now()
+
+    async def _close(self, answer: EventStream) -> None:
+        try:
+            await answer.source.aclose()
+        except Exception:
+            # The client still gets a proper end.
+            self._our_fault()
+
+    def _beat(self, heartbeat: bytes) -> Callable[[], Awaitable[None]]:
+        message = {"type": "http.response.body", "body": heartbeat, "more_body": True}
+        return lambda: self.send(message)
+
+
+def _methods(views: Views) -> str:
+    return ", ".join([*views, *(["HEAD"] if "GET" in views else []), "OPTIONS"])
