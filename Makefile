@@ -30,7 +30,7 @@ sillytavern: install-dev ## SillyTavern in a real browser against hajimi (needs 
 	@$(CLEAN) $(PY) -m tests.sillytavern.run
 
 check: install-dev ## Format, lint, types, layers, migrations, messages
-	@$(CLEAN) PY=$(PY) tools/check.sh
+	@$(CLEAN) tools/check.sh
 
 format: install-dev ## Rewrite the code in the one format
 	@$(PY) -m ruff format .
@@ -45,8 +45,8 @@ docs: install-dev ## Write the pages that are made from the code
 lock: install-dev ## Renew the locked requirements
 	@tools/lock.sh
 
-bench: install-dev ## Measure speed and memory, print the table
-	@$(CLEAN) $(PY) -m bench
+bench: install-dev ## Measure speed and memory, print the table (SCALE=0.1 for a quick look)
+	@$(CLEAN) $(PY) -m bench --scale $(or $(SCALE),1)
 
 image-check: ## Build the Dockerfile for real, chat through the image, restart it
 	@tools/image_check.sh
