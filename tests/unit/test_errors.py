@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import BadRequest, Quoted, UnknownModel
-from proxy.views.openai import openai_duration
+from proxy.views.answering import openai_duration
 
 UNKNOWN = 'The model "%(model)s" does not exist here.'
 
