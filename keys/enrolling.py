@@ -15,16 +15,16 @@ from keys.models import Member, Source
 SHARED_NAME: Final = "shared"
 DEFAULT_PASSWORD: Final = "123"  # noqa: S105 - the documented default, which ends with the first member
 
-_PASSWORD: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
+_PASSWORD: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 # No HMAC in hexadecimal begins like this, so no password opens it.
 _CLOSED: Final = "!"
 
 
 class BadPassword(ValueError):
-    """A password cannot be used: printable ASCII, up to 200 characters, no spaces at the ends."""
+    """A password cannot be used: it is not printable ASCII, or has spaces at its ends."""
 
     def __init__(self) -> None:
-        super().__init__("A password is 1 to 200 printable ASCII characters, without spaces at its ends.")
+        super().__init__("A password is printable ASCII, without spaces at its ends.")
 
 
 class PasswordTaken(ValueError):

@@ -19,7 +19,7 @@ from keys.models import Group, Member
 
 _LIMITS = ("requests_per_minute", "requests_per_day", "tokens_per_day")
 _REFUSALS = {
-    enrolling.BadPassword: _("A password is 1 to 200 printable ASCII characters, without spaces at its ends."),
+    enrolling.BadPassword: _("A password is printable ASCII, without spaces at its ends."),
     enrolling.PasswordTaken: _("Another member has this password; each member needs a password of their own."),
 }
 
@@ -100,11 +100,8 @@ class MemberAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Make new passwords; the page that shows them is the only place they ever stand."""
         made = [(member.name, enrolling.give_password(member)) for member in queryset]
         context = {**self.admin_site.each_context(request), "passwords": made, "opts": self.opts}
-        response = TemplateResponse(
-            request, "admin/keys/member/passwords.html", {**context, "title": _("New passwords")}
-        )
-        response["Cache-Control"] = "no-store"
-        return response
+        context["title"] = _("New passwords")
+        return TemplateResponse(request, "admin/keys/member/passwords.html", context)
 
     @admin.action(description=_("Disable selected members"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Member]) -> None:

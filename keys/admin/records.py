@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Case, CharField, F, OuterRef, QuerySet, Subquery, Value, When
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Concat, Trim
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -75,7 +75,7 @@ class UsageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-_KEY_NAME = Concat(F("label"), Value(" …"), F("tail"), output_field=CharField())
+_KEY_NAME = Trim(Concat(F("label"), Value(" …"), F("tail"), output_field=CharField()))
 
 
 def _name(model: Any, name: Any) -> Subquery:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.ledger import windows
@@ -176,6 +176,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps)
 def test_it_agrees_with_a_naive_ledger(history: list[tuple[str, list[Take], int]]) -> None:
     asyncio.run(_compare(history))
@@ -219,6 +220,7 @@ def test_the_next_midnight_knows_summer_time(now: str, zone: str, midnight: str)
     assert windows.next_midnight(moment(now), ZoneInfo(zone)) == moment(midnight)
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),
     st.sampled_from(["Asia/Shanghai", "America/Los_Angeles", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"]),

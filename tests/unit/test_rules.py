@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.rules import Outcome, ParkReason, Rest, Verdict, judge, next_pacific_midnight
@@ -344,6 +344,7 @@ types = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     st.integers(201, 599),
     st.lists(st.dictionaries(names, json_values | types, max_size=4) | json_values, max_size=3) | json_values,
