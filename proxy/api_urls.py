@@ -7,7 +7,7 @@ from typing import Final
 
 from proxy.paths import Dialect
 from proxy.routing import Routes
-from proxy.views import models
+from proxy.views import gemini, models
 from proxy.views.openai import chat_completions
 from proxy.views.unsupported import unsupported
 
@@ -26,9 +26,9 @@ ROUTES: Final[Routes] = {
     "/v1/responses": {"POST": unsupported},
     "/v1beta/models": {"GET": _google_models},
     "/v1alpha/models": {"GET": _google_models},
-    "/v1/models/{model}:{verb}": {"POST": unsupported},
-    "/v1beta/models/{model}:{verb}": {"POST": unsupported},
-    "/v1alpha/models/{model}:{verb}": {"POST": unsupported},
+    "/v1/models/{model}:{verb}": {"POST": gemini.call},
+    "/v1beta/models/{model}:{verb}": {"POST": gemini.call},
+    "/v1alpha/models/{model}:{verb}": {"POST": gemini.call},
     "/v1/models/{name}": {"GET": models.model},
     "/v1beta/models/{name}": {"GET": _google_model},
     "/v1alpha/models/{name}": {"GET": _google_model},

@@ -29,6 +29,7 @@ NO_KEYS: Final = _("There is no usable Gemini key; the admin of this server can 
 NOT_OFFERED: Final = _('None of the keys is offered the model "%(model)s".')
 UNKNOWN_MODEL: Final = _('The model "%(model)s" does not exist here.')
 FORBIDDEN_MODEL: Final = _('The model "%(model)s" is not allowed here.')
+NOT_THIS_METHOD: Final = _('The model "%(model)s" does not know %(method)s.')
 NOT_A_CHAT_MODEL: Final = _('The model "%(model)s" cannot chat.')
 
 AFTER_ATTEMPTS: Final = {

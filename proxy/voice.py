@@ -13,7 +13,8 @@ from proxy import errors, refusals
 from proxy.attempts import REFUNDED, Asked, Attempt, Failed, Upstream
 from proxy.journal import Record
 from proxy.retry import FINAL, Tally, pause_after
-from proxy.translation.reply import Delta, ThoughtDelta, Usage
+from proxy.translation.deltas import Delta, EventDelta, ThoughtDelta
+from proxy.translation.usage import Usage
 
 # After these the pool knows best why no key is left; after others the last failure is what the client must hear.
 POOL_EXPLAINS: Final = frozenset({Outcome.RATE_LIMITED, Outcome.KEY_REJECTED, Outcome.NOT_FOUND})
@@ -191,7 +192,7 @@ class Voice:
         """Take an attempt's thoughts for the client, if they may go out before any visible output."""
         thoughts = self.thoughts
         alone = len(self._racers) == 1 and thoughts.source in (None, attempt)
-        if not (thoughts.allowed and alone and all(isinstance(delta, ThoughtDelta) for delta in held)):
+        if not (thoughts.allowed and alone and all(_is_thought(delta) for delta in held)):
             return False
         thoughts.source = attempt
         thoughts.waiting += held
@@ -210,7 +211,7 @@ class Voice:
         """Return ``deltas`` as the client gets them: our choice's index, no second train of thought."""
         source = self.thoughts.source
         if source is not None and self.winner is not None and source is not self.winner:
-            deltas = [delta for delta in deltas if not isinstance(delta, ThoughtDelta)]
+            deltas = [delta for delta in deltas if not _is_thought(delta)]
         return [replace(delta, index=self._index) for delta in deltas] if self._index else deltas
 
     # Settling
@@ -246,6 +247,10 @@ class Voice:
             category=failed.category or failed.verdict.message,
             seconds=f"{self._asked.behaviour.upstream_timeout_seconds:g}",
         )
+
+
+def _is_thought(delta: Delta) -> bool:
+    return isinstance(delta, ThoughtDelta) or (isinstance(delta, EventDelta) and delta.is_thought)
 
 
 def _told(verdict: Verdict) -> str:

@@ -68,4 +68,13 @@ class FinishDelta:
     index: int = 0
 
 
-Delta = TextDelta | ThoughtDelta | MediaDelta | ToolCallDelta | LogprobsDelta | FinishDelta
+@dataclass(frozen=True, slots=True)
+class EventDelta:
+    """One event of Gemini's as it came, for clients of its own dialect. ``is_thought``: nothing visible came yet."""
+
+    event: dict[str, Any]
+    is_thought: bool = False
+    index: int = 0
+
+
+Delta = EventDelta | TextDelta | ThoughtDelta | MediaDelta | ToolCallDelta | LogprobsDelta | FinishDelta

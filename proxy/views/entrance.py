@@ -11,7 +11,7 @@ from keys.members import MemberView, Throttled, UnknownPassword, credential
 from proxy import errors, refusals
 from proxy.api import ApiRequest
 from proxy.errors import Quoted
-from proxy.runtime import Runtime
+from proxy.runtime import ModelFacts, Runtime
 from proxy.translation.profiles import Resolved, resolve
 
 
@@ -37,8 +37,11 @@ def document_of(request: ApiRequest) -> Any:
         raise errors.BadRequest(refusals.NOT_JSON, values) from None
 
 
-def model_of(name: str, runtime: Runtime) -> Resolved:
-    """Return what the model name ``name`` stands for. Raises UnknownModel when it is unknown or not allowed."""
+def model_of(name: str, runtime: Runtime, method: str = "generateContent") -> Resolved:
+    """Return what the model name ``name`` stands for.
+
+    Raises UnknownModel when it is unknown, not allowed, or does not know ``method``.
+    """
     resolved = resolve(name)
     values = {"model": Quoted(name[:120])}
     if runtime.blocked.matches(name):
@@ -48,6 +51,13 @@ def model_of(name: str, runtime: Runtime) -> Resolved:
     facts = runtime.models.get(resolved.name)
     if facts is None and runtime.models and resolved.name not in runtime.behaviour.extra_models:
         raise errors.UnknownModel(refusals.UNKNOWN_MODEL, values, param="model")
-    if facts is not None and "generateContent" not in facts.methods:
-        raise errors.UnknownModel(refusals.NOT_A_CHAT_MODEL, values, param="model")
+    if facts is not None and not _knows(facts, method):
+        template = refusals.NOT_A_CHAT_MODEL if method == "generateContent" else refusals.NOT_THIS_METHOD
+        raise errors.UnknownModel(template, values | {"method": method}, param="model")
     return resolved
+
+
+def _knows(facts: ModelFacts, method: str) -> bool:
+    # Google's list leaves out that an embedding model also takes batches, and that a chat model counts tokens.
+    listed = {"batchEmbedContents": "embedContent", "countTokens": ""}.get(method, method)
+    return not listed or listed in facts.methods
