@@ -21,14 +21,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-
 from tests.gemini import FakeGemini, answer, empty, error, hang, reset
 from tests.points import Points
 from tests.serving import ADMIN_PASSWORD, Server, chat
 
 CLIENTS = 24
-TROUBLE = re.compile(r"Non-thread-safe|was destroyed but it is pending|Traceback|never awaited|never retrieved|Unclosed")
+TROUBLE = re.compile(
+    r"Non-thread-safe|was destroyed but it is pending|Traceback|never awaited|never retrieved|Unclosed"
+)
 ADMIN_PAGES = ("/admin/", "/admin/keys/key/", "/admin/keys/member/", "/admin/proxy/requestlog/", "/")
 
 Act = Callable[["Visitor"], Awaitable[None]]
