@@ -70,6 +70,8 @@ class Pool:
         # Moves whenever room may have come back: a refusal of the ledger from before that says nothing any more.
         self._room = 0
         self._strikes: dict[tuple[int, str], int] = {}
+        # Why there is no key, by model: looking at all keys for every refused client would cost milliseconds.
+        self._refusals: dict[str, Unavailable] = {}
 
     @property
     def in_flight(self) -> int:
@@ -95,6 +97,7 @@ class Pool:
         self._changes.replace(parks, revision)
         # Limits may have been raised: whoever is exhausted is found out again at the next lease.
         self._exhausted.clear()
+        self._refusals.clear()
         self._room += 1
         self._strikes = {place: count for place, count in self._strikes.items() if place[0] in self._keys}
         idle = [key.id for key in self._keys.values() if self._is_enabled(key) and key.id not in self._in_flight]
@@ -109,7 +112,10 @@ class Pool:
             lease = await self._try_lend(self._keys[key_id], model, now)
             if lease is not None:
                 return lease
-        return self._unavailable(model, now)
+        refusal = self._refusals.get(model)
+        if refusal is None or refusal.until is None or refusal.until.timestamp() <= now:
+            refusal = self._refusals[model] = self._unavailable(model, now)
+        return refusal
 
     async def release(self, lease: Lease, *, refund: bool, now: float) -> None:
         """Take a key back. ``refund`` gives its day count back (upstream served nothing). Twice does nothing."""
@@ -126,6 +132,7 @@ class Pool:
         key = self._keys.get(lease.key.id)
         if key is None or not self._is_enabled(key):
             return None
+        self._refusals.clear()
         if verdict.disable:
             self._lanes.drop(key.id)
             return self._changes.disable(Disabling(key.id, verdict.disable))
@@ -139,6 +146,7 @@ class Pool:
 
     def confirm(self, changes: Iterable[ParkRow | Disabling], revision: int) -> None:
         """Note that the journal wrote these changes in the transaction that made ``revision``."""
+        self._refusals.clear()
         for key_id in self._changes.confirm(changes, revision):
             # A snapshot newer than the write no longer has it: somebody freed the key.
             self._offer(key_id)
@@ -187,6 +195,7 @@ class Pool:
             return None
         if room == self._room:
             self._exhausted[key.id] = refusal.resets_at
+            self._refusals.clear()
         self._leave(key.id)
         return None
 
@@ -214,6 +223,7 @@ class Pool:
         await self._ledger.give_back(takes, now)
         self._room += 1
         if self._exhausted.pop(key_id, None):
+            self._refusals.clear()
             self._offer(key_id)
 
     def _park(self, key_id: int, lease_model: str, rest: Rest, now: float) -> ParkRow | None:

@@ -488,6 +488,18 @@ async def _compare(count: int, history: list[tuple[str, int, str]]) -> None:
             now += number * 5
 
 
+async def test_the_reason_is_told_anew_when_something_has_changed() -> None:
+    pool = a_pool(1, parked(1, PRO, 90))
+    assert await pool.lease(PRO, (), NOW) == Unavailable("resting", START + timedelta(seconds=90))
+    lease = await lend(pool, FLASH)
+
+    pool.judge(lease, rested(500, whole_key=True), NOW)
+    assert await pool.lease(PRO, (), NOW) == Unavailable("resting", START + timedelta(seconds=500))
+
+    pool.judge(lease, DEAD, NOW)
+    assert await pool.lease(PRO, (), NOW) == Unavailable("no_keys", None)
+
+
 async def test_two_thousand_keys_cost_no_more_than_a_few() -> None:
     async def seconds(keys: int) -> float:
         pool = a_pool(keys, *(parked(id, PRO, 1000) for id in range(1, keys // 2)), daily_limit=1000)
