@@ -57,11 +57,13 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "hajimi_site",
     "keys",
     "proxy",
 ]
 
 MIDDLEWARE = [
+    "hajimi_site.middleware.security_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -142,5 +144,9 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "aiohttp", "daphne", "twisted")},
+    "loggers": {
+        **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "aiohttp", "daphne", "twisted")},
+        # Whoever scans the internet would fill the log with tracebacks; the access line says 400.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

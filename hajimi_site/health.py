@@ -1,0 +1,72 @@
+"""/healthz and /readyz, answered beside Django so that they need no thread and no known host name."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+import orjson
+from django.db import Error, connection, connections
+
+from proxy.api import House
+
+PATHS: Final = frozenset({"/healthz", "/readyz"})
+DATABASE_SECONDS: Final = 3.0
+# A flood of probes asks the database once a second.
+FRESH_SECONDS: Final = 1.0
+
+
+class Health:
+    """Says whether this process lives, and whether it can serve."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._asked_at = float("-inf")
+        self._database = ""
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer a probe: 200, or 503 with the reason."""
+        reason = "" if scope["path"] == "/healthz" else await self.reason()
+        document = {"status": "unready", "reason": reason} if reason else {"status": "ok"}
+        body = b"" if scope["method"] == "HEAD" else orjson.dumps(document)
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": 503 if reason else 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def reason(self) -> str:
+        """Return why this process cannot serve, or "" when it can."""
+        house = self._house
+        if house.draining or not house.ready:
+            return "stopping" if house.draining else "starting"
+        if fault := await self._database_fault():
+            return fault
+        if house.journal.is_full:
+            return "the journal is full"
+        return "" if house.pool.usable(time.time()) else "no usable key"
+
+    async def _database_fault(self) -> str:
+        async with self._lock:
+            if time.monotonic() - self._asked_at > FRESH_SECONDS:
+                self._database = await _ask_database()
+                self._asked_at = time.monotonic()
+        return self._database
+
+
+async def _ask_database() -> str:
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS):
+            await asyncio.to_thread(_select_one)
+    except (Error, TimeoutError, OSError):
+        return "the database does not answer"
+    return ""
+
+
+def _select_one() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connections.close_all()
