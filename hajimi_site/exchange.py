@@ -70,14 +70,14 @@ class Exchange(http.Request):  # type: ignore[misc]
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802
         """Make room for the body; in memory, for MAX_BODY_MB bounds it."""
-        self.content = BytesIO()
+        self.content: BytesIO | None = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """Take a piece of the body; one that grows over the limit is refused on the way."""
         self._size += len(data)
         if self._size > self.server.limits.body_bytes:
             self.connection.refuse_body()
-        else:
+        elif self.content is not None:
             self.content.write(data)
 
     def set_request_line(self, method: bytes, uri: bytes, version: bytes) -> None:
@@ -88,7 +88,7 @@ class Exchange(http.Request):  # type: ignore[misc]
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         """Start the application. Replaces http.Request.requestReceived, which parses forms we never look at."""
         self.set_request_line(command, path, version)
-        self._body, self.content = self.content.getvalue(), None
+        self._body, self.content = self.content.getvalue() if self.content else b"", None
         if fault := self._fault():
             self.refuse(BadRequest(fault))
         elif self._is_websocket():

@@ -7,7 +7,7 @@ from wsgiref.headers import Headers
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
-from servestatic.asgi import ServeStaticASGI
+from servestatic.asgi import ServeStaticASGI  # type: ignore[import-untyped]
 
 MAX_AGE_SECONDS: Final = 3600
 

@@ -22,7 +22,8 @@ class Transport(tcp.Server):  # type: ignore[misc]
     @property
     def waiting(self) -> int:
         """Bytes that the client has not yet taken from us."""
-        return len(self.dataBuffer) - self.offset + self._tempDataLen
+        waiting: int = len(self.dataBuffer) - self.offset + self._tempDataLen
+        return waiting
 
     def write(self, data: bytes) -> None:
         """Send ``data``, now if possible.

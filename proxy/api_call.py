@@ -60,11 +60,12 @@ class Call:
     ending: HajimiError | None = None
     is_gone: bool = False
     is_answering: bool = False
+    _task: asyncio.Task[Any] | None = None
+    _listener: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Ask the view and send its answer."""
         self._task = asyncio.current_task()
-        self._listener: asyncio.Task[None] | None = None
         try:
             await self._answer(await self._respond())
         except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -101,7 +102,7 @@ def _choose_loop() -> None:
     if settings.EVENT_LOOP != "uvloop":
         return
     try:
-        import uvloop
+        uvloop = importlib.import_module("uvloop")
     except ImportError:
         raise ImproperlyConfigured(
             "EVENT_LOOP is set to uvloop, which is not installed (pip install uvloop)."
