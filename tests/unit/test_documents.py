@@ -110,8 +110,8 @@ def test_what_is_imported_is_what_is_required() -> None:
     called = {"django-environ": "environ", "httpx-aiohttp": "httpx_aiohttp"}
     # Used through another library: time zones by zoneinfo, PostgreSQL by Django, the transport by httpx_aiohttp.
     indirect = {"tzdata", "psycopg", "aiohttp"}
-    # Brought by daphne and channels, whose parts they are.
-    brought = {"asgiref", "twisted"}
+    # Brought by daphne, channels and aiohttp, whose parts they are.
+    brought = {"asgiref", "twisted", "yarl"}
     libraries = {name.split(".")[0] for source in modules().values() for name in imports(source)}
     foreign = libraries - set(sys.stdlib_module_names) - set(PACKAGES) - brought
 
