@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from keys.models import Key
 from keys.pool import PoolKey
-from proxy import probe, request_id, runtime
+from proxy import probe, request_id, revision, runtime
 from proxy.behaviour import Behaviour
 from proxy.models import Attempt, BlockedModel, RequestLog, Settings, UpstreamModel
 
@@ -206,8 +206,8 @@ class SettingsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Lead to the form: there is nothing to list."""
-        Settings.objects.get_or_create(pk=runtime.ONLY_ROW)
-        return HttpResponseRedirect(reverse("admin:proxy_settings_change", args=(runtime.ONLY_ROW,)))
+        Settings.objects.get_or_create(pk=revision.ONLY_ROW)
+        return HttpResponseRedirect(reverse("admin:proxy_settings_change", args=(revision.ONLY_ROW,)))
 
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.db.utils import InterfaceError, InternalError, OperationalError, ProgrammingError
+from django.db.utils import IntegrityError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from proxy import request_id
 from proxy.journal_rows import AttemptRecord, Change, Record, Rows, UsageDelta
@@ -193,17 +193,22 @@ class Journal:
 
     def _persist(self, work: _Work) -> int | None:
         """Commit ``work``, however long the database is away; return the revision if it moved."""
-        pause, is_repeated = FIRST_PAUSE_SECONDS, False
+        pause, is_repeated, is_sure = FIRST_PAUSE_SECONDS, False, False
         while True:
             try:
                 revision = self._commit(work, is_repeated)
             except _AWAY as error:
                 self._wait_for_database(error, pause, is_first=not is_repeated)
+                pause, is_repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True
+            except IntegrityError:
+                # A commit whose answer was lost may come true only while this one waits for it: look once more.
+                if not is_repeated or is_sure:
+                    raise
+                is_sure = True
             else:
                 if is_repeated:
                     logger.info("The database is back; %d entries wait.", self.depth)
                 return revision
-            pause, is_repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True
 
     def _commit(self, work: _Work, is_repeated: bool) -> int | None:
         records = work.records

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -15,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from keys.models import Key, Park, Usage
 from keys.pool import Disabling, ParkRow
 from keys.rules import Outcome
-from proxy import runtime
+from proxy import revision
 from proxy.models import Attempt, RequestLog
 
 Change = ParkRow | Disabling
@@ -128,7 +127,7 @@ class Rows:
                 cursor.executemany(self._park_sql, parks)
             if disablings:
                 cursor.executemany(self._disable_sql, [(_fit(one.reason, 300), one.key_id) for one in disablings])
-        return runtime.advance()
+        return revision.advance()
 
     def _park(self, park: ParkRow) -> tuple[Any, ...]:
         adapt = self._connection.ops.adapt_datetimefield_value
@@ -180,7 +179,7 @@ def _fitter(column: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> 
     return (
         _passed
         if column.primary_key or column.is_relation
-        else _number_fitter(least or 0, most or 2**63 - 1, column.null)
+        else _number_fitter(max(least or 0, 0), most or 2**63 - 1, column.null)
     )
 
 
@@ -189,21 +188,18 @@ def _passed(value: object) -> object:
 
 
 def _text_fitter(limit: int) -> Fitter:
-    return lambda text: _fit(text, limit)
+    return lambda text: str(text) if len(text) <= limit and text.isprintable() else _fit(text, limit)
 
 
 def _fit(text: str, limit: int) -> str:
-    text = str(text)[:limit]
-    if text.isascii():
-        return text.replace("\0", "") if "\0" in text else text
     # Lone surrogates cannot be stored by either database, NUL not by PostgreSQL.
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
+    return str(text)[:limit].encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _number_fitter(least: int, most: int, or_null: bool) -> Fitter:
-    least = max(least, 0)
-
     def fit(value: Any) -> int | None:
+        if value.__class__ is int and least <= value <= most:
+            return int(value)
         if value is None and or_null:
             return None
         return min(max(int(value or 0), least), most)
@@ -213,13 +209,16 @@ def _number_fitter(least: int, most: int, or_null: bool) -> Fitter:
 
 def _summed(deltas: Iterable[UsageDelta]) -> list[tuple[Any, ...]]:
     """Return one row per usage row, in one order for all writers: two of them then never wait for each other."""
-    sums: dict[tuple[str, str, date, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    sums: dict[tuple[str, str, date, str], list[int]] = {}
     for one in deltas:
-        total = sums[one.kind, _fit(one.subject, 64), one.day, _fit(one.model, 120)]
-        total[0] += _counted(one.requests)
-        total[1] += _counted(one.prompt_tokens)
-        total[2] += _counted(one.completion_tokens)
-    return [(*key, *sums[key]) for key in sorted(sums)]
+        total = sums.setdefault((one.kind, one.subject, one.day, one.model), [0, 0, 0])
+        total[0] += one.requests
+        total[1] += one.prompt_tokens
+        total[2] += one.completion_tokens
+    return [
+        (kind, _fit(subject, 64), day, _fit(model, 120), *map(_counted, sums[kind, subject, day, model]))
+        for kind, subject, day, model in sorted(sums)
+    ]
 
 
 def _counted(number: int) -> int:

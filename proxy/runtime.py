@@ -5,32 +5,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, connections, transaction
-from django.db.models import F
-from django.db.models.signals import post_delete, post_save
+from django.db import DatabaseError, InterfaceError, connections
 
 from keys import vault
 from keys.members import MemberView
-from keys.models import Group, Key, Member, Park
+from keys.models import Key, Member, Park
 from keys.pool import ParkRow, PoolKey
 from keys.rules import ParkReason
+from proxy import revision
 from proxy.behaviour import Behaviour
-from proxy.models import BlockedModel, Revision, Settings, UpstreamModel
+from proxy.models import BlockedModel, Settings, UpstreamModel
+from proxy.revision import ONLY_ROW, bump, wake, watch_models
 from proxy.translation.profiles import NamePatterns
 
 logger = logging.getLogger(__name__)
 
+__all__ = [
+    "ModelFacts",
+    "Runtime",
+    "RuntimeHolder",
+    "bump",
+    "current_behaviour",
+    "load",
+    "names_in",
+    "wake",
+    "watch_models",
+]
+
 T = TypeVar("T")
 
 POLL_SECONDS: Final = 1.0
-ONLY_ROW: Final = 1
 
 _SEPARATORS: Final = re.compile(r"[\s,;，；]+")
 
@@ -67,11 +77,11 @@ class Runtime:
 def load() -> Runtime:
     """Read a new snapshot. Synchronous; raises django.db's errors while the database is away."""
     # The number is read first: a change that lands between the reads below has a later number, and is read again.
-    revision = _revision()
+    number = revision.number()
     behaviour = current_behaviour()
     patterns = BlockedModel.objects.values_list("pattern", flat=True)
     return Runtime(
-        revision=revision,
+        revision=number,
         behaviour=behaviour,
         members=_members(),
         keys=_keys(),
@@ -95,50 +105,6 @@ def overridden(inherited: Behaviour, row: Mapping[str, Any]) -> Behaviour:
         if value is not None and value != "":
             filled[one.name] = names_in(value) if one.type == "tuple[str, ...]" else value
     return replace(inherited, **filled)
-
-
-def advance() -> int:
-    """Move the revision and return its new number; take part in the caller's transaction."""
-    if not Revision.objects.filter(pk=ONLY_ROW).update(number=F("number") + 1):
-        Revision.objects.get_or_create(pk=ONLY_ROW, defaults={"number": 1})
-    return _revision()
-
-
-def bump() -> int:
-    """Move the revision, return its new number, and wake this process once that is committed."""
-    with transaction.atomic():
-        number = advance()
-        transaction.on_commit(wake)
-    return number
-
-
-def wake() -> None:
-    """Let every holder of this process look at the revision now. Safe to call from any thread."""
-    with _holders_lock:
-        holders = tuple(_holders)
-    for holder in holders:
-        holder.wake()
-
-
-def watch_models() -> None:
-    """Let saved and deleted rows that the runtime is made of move the revision, on commit."""
-    for model in (Key, Park, Member, Group, BlockedModel, UpstreamModel, Settings):
-        for signal in (post_save, post_delete):
-            signal.connect(_on_row_changed, sender=model, dispatch_uid="proxy.runtime")
-
-
-def _on_row_changed(**_: object) -> None:
-    # One transaction may change hundreds of rows (a deleted key takes its parks along); one bump tells of them all.
-    if not any(entry[1] is _bump_on_commit for entry in connection.run_on_commit):
-        transaction.on_commit(_bump_on_commit)
-
-
-def _bump_on_commit() -> None:
-    bump()
-
-
-def _revision() -> int:
-    return Revision.objects.filter(pk=ONLY_ROW).values_list("number", flat=True).first() or 0
 
 
 def current_behaviour() -> Behaviour:
@@ -239,6 +205,7 @@ class RuntimeHolder:
         # A thread of its own keeps one connection open; threads that come and go would leave theirs behind.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="runtime")
         self._is_away = False
+        self._is_closed = False
 
     @property
     def current(self) -> Runtime:
@@ -250,8 +217,7 @@ class RuntimeHolder:
     async def start(self) -> None:
         """Load the first runtime, and take wakes from now on. Raises while the database is away."""
         self._loop = asyncio.get_running_loop()
-        with _holders_lock:
-            _holders.add(self)
+        revision.listen(self.wake)
         self._runtime = await self._in_thread(load)
 
     async def watch(self, on_change: Callable[[Runtime], None]) -> None:
@@ -270,11 +236,12 @@ class RuntimeHolder:
             self._loop.call_soon_threadsafe(self._woken.set)
 
     def close(self) -> None:
-        """Take no more wakes, and close the connection of the reading thread."""
-        with _holders_lock:
-            _holders.discard(self)
-        self._thread.submit(connections.close_all)
-        self._thread.shutdown(wait=False)
+        """Take no more wakes, and close the connection of the reading thread. Twice does nothing."""
+        revision.unlisten(self.wake)
+        if not self._is_closed:
+            self._is_closed = True
+            self._thread.submit(connections.close_all)
+            self._thread.shutdown(wait=False)
 
     async def _wait(self) -> None:
         try:
@@ -317,9 +284,5 @@ def _reconnecting(work: Callable[[], T]) -> T:
         raise
 
 
-def _load_if_moved(revision: int) -> Runtime | None:
-    return load() if _revision() != revision else None
-
-
-_holders: set[RuntimeHolder] = set()
-_holders_lock = threading.Lock()
+def _load_if_moved(number: int) -> Runtime | None:
+    return load() if revision.number() != number else None

@@ -5,23 +5,26 @@ PostgreSQL is used when HAJIMI_TEST_POSTGRES_URL names a server whose user may c
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import environ
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+
+T = TypeVar("T")
 
 POSTGRES_URL = os.environ.get("HAJIMI_TEST_POSTGRES_URL", "")
 ON_POSTGRES = pytest.mark.skipif(not POSTGRES_URL, reason="PostgreSQL: HAJIMI_TEST_POSTGRES_URL is not set")
@@ -39,6 +42,25 @@ def database(backend: str, folder: Path) -> Iterator[None]:
         shutil.copy(_migrated_file(), path)
         with _as_default(_sqlite(path)):
             yield
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do ``work`` in a thread whose connections end with it."""
+
+    def closing() -> T:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(closing)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for ``condition``."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import orjson
 from django.http import HttpResponse
-from django.utils.translation import gettext_noop as _
 
 from proxy import catalogue, errors, refusals
 from proxy.api import ApiRequest
@@ -16,7 +15,6 @@ from proxy.paths import Dialect, models_dialect
 from proxy.runtime import Runtime
 from proxy.views.entrance import member_of
 
-GET_ONLY: Final = _("This address takes GET only.")
 LISTS: Final[dict[Dialect, Callable[..., dict[str, Any]]]] = {
     Dialect.OPENAI: catalogue.openai_list,
     Dialect.GOOGLE: catalogue.google_list,
@@ -60,8 +58,6 @@ async def model(request: ApiRequest, name: str, dialect: Dialect | None = None) 
 
 
 def _entered(request: ApiRequest) -> Runtime:
-    if request.method not in {"GET", "HEAD"}:
-        raise errors.MethodNotAllowed(GET_ONLY)
     member_of(request)
     runtime = request.house.runtime.current
     if all(key.disabled for key in runtime.keys):

@@ -22,7 +22,7 @@ from proxy import journal as journal_module
 from proxy import request_id
 from proxy.journal import AttemptRecord, Change, Journal, Record, UsageDelta
 from proxy.models import Attempt, RequestLog, Revision
-from tests.databases import BACKENDS, database, locked
+from tests.databases import BACKENDS, ON_POSTGRES, database, in_thread, locked, until
 
 NOW = datetime(2026, 8, 22, 12, tzinfo=UTC)
 TODAY = date(2026, 8, 22)
@@ -82,7 +82,7 @@ async def test_it_has_committed_every_row_when_close_returns(data: str) -> None:
         for number in range(20):
             one = record(number)
             await journal.close(one)
-            missing += [one.id] if not await read(lambda one=one: is_there(one.id)) else []
+            missing += [one.id] if not await in_thread(lambda one=one: is_there(one.id)) else []
 
     assert missing == []
 
@@ -101,11 +101,11 @@ async def test_it_commits_two_thousand_concurrent_records_with_exact_usage(data:
 
     async with running() as journal:
         await asyncio.gather(*(journal.close(one) for one in records))
-        seen = await read(lambda: (RequestLog.objects.count(), Attempt.objects.count()))
-        sums = await read(
+        seen = await in_thread(lambda: (RequestLog.objects.count(), Attempt.objects.count()))
+        sums = await in_thread(
             lambda: Usage.objects.aggregate(a=Sum("requests"), b=Sum("prompt_tokens"), c=Sum("completion_tokens"))
         )
-        rows = await read(Usage.objects.count)
+        rows = await in_thread(Usage.objects.count)
 
     assert seen == (2000, 4000)
     assert sums == {
@@ -137,7 +137,7 @@ async def test_it_commits_an_idle_record_at_once(sqlite_file: Path) -> None:
 
 
 async def test_it_writes_every_column(data: str) -> None:
-    key = await read(make_key)
+    key = await in_thread(make_key)
     one = record(
         1234,
         member_id=7,
@@ -161,9 +161,9 @@ async def test_it_writes_every_column(data: str) -> None:
     async with running() as journal:
         await journal.close(one)
 
-    [row] = await read(lambda: list(RequestLog.objects.values()))
+    [row] = await in_thread(lambda: list(RequestLog.objects.values()))
     assert row == {name: getattr(one, name) for name in row}
-    [tried] = await read(lambda: list(Attempt.objects.values()))
+    [tried] = await in_thread(lambda: list(Attempt.objects.values()))
     expected = {"id": tried["id"], "request_id": one.id}
     assert tried == expected | {name: getattr(one.attempts[0], name) for name in tried if name not in expected}
 
@@ -181,7 +181,7 @@ async def test_it_returns_in_time_while_the_database_is_locked_and_writes_the_ro
 
     assert 1.9 < took < 2.3
     assert depth == 1
-    assert await read(lambda: Usage.objects.get().prompt_tokens) == 10
+    assert await in_thread(lambda: Usage.objects.get().prompt_tokens) == 10
 
 
 async def test_it_is_full_at_its_bound_and_empties_when_the_database_is_back(sqlite_file: Path) -> None:
@@ -194,7 +194,7 @@ async def test_it_is_full_at_its_bound_and_empties_when_the_database_is_back(sql
         is_full = journal.is_full
 
     assert (was_full, is_full) == (True, False)
-    assert await read(RequestLog.objects.count) == 3
+    assert await in_thread(RequestLog.objects.count) == 3
 
 
 async def test_it_writes_everything_queued_before_it_stops(data: str) -> None:
@@ -205,7 +205,7 @@ async def test_it_writes_everything_queued_before_it_stops(data: str) -> None:
 
     await journal.stop()
 
-    assert await read(RequestLog.objects.count) == 1500
+    assert await in_thread(RequestLog.objects.count) == 1500
     assert journal.depth == 0
 
 
@@ -231,7 +231,7 @@ async def test_a_cancelled_close_still_leaves_its_row(sqlite_file: Path) -> None
             closing.cancel()
             await asyncio.gather(closing, return_exceptions=True)
 
-    assert await read(RequestLog.objects.count) == 1
+    assert await in_thread(RequestLog.objects.count) == 1
 
 
 async def test_it_does_not_count_twice_when_the_answer_to_a_commit_is_lost(data: str) -> None:
@@ -244,9 +244,49 @@ async def test_it_does_not_count_twice_when_the_answer_to_a_commit_is_lost(data:
     await deaf.stop()
 
     assert deaf.losses == 0
-    assert await read(RequestLog.objects.count) == 50
-    assert await read(Attempt.objects.count) == 50
-    assert await read(lambda: Usage.objects.get().requests) == 50
+    assert await in_thread(RequestLog.objects.count) == 50
+    assert await in_thread(Attempt.objects.count) == 50
+    assert await in_thread(lambda: Usage.objects.get().requests) == 50
+
+
+async def test_it_does_not_count_twice_when_a_lost_commit_comes_true_late(data: str) -> None:
+    late = LateJournal()
+
+    late.start()
+    await late.close(record(usage=[tokens(10)], attempts=[attempt(1)]))
+    await late.stop()
+
+    assert late.tries == 3
+    assert await in_thread(RequestLog.objects.count) == 1
+    assert await in_thread(Attempt.objects.count) == 1
+    assert await in_thread(lambda: Usage.objects.get().requests) == 1
+
+
+@ON_POSTGRES
+@pytest.mark.parametrize("backend", ["postgres"])
+async def test_it_outlives_broken_connections_and_counts_each_request_once(data: str) -> None:
+    records = [record(number, usage=[tokens(10)], attempts=[attempt(1)]) for number in range(1500)]
+
+    def break_connections() -> None:
+        with connections["default"].cursor() as cursor:
+            for _ in range(10):
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+                )
+                time.sleep(0.03)
+
+    async def ask(journal: Journal) -> None:
+        for start in range(0, len(records), 15):
+            await asyncio.gather(*(journal.close(one) for one in records[start : start + 15]))
+
+    async with running() as journal:
+        await asyncio.gather(ask(journal), in_thread(break_connections))
+        await until(lambda: journal.depth == 0, seconds=20)
+
+    assert await in_thread(RequestLog.objects.count) == 1500
+    assert await in_thread(Attempt.objects.count) == 1500
+    assert await in_thread(lambda: Usage.objects.get().requests) == 1500
 
 
 HUGE = 2**70
@@ -268,8 +308,8 @@ async def test_it_makes_odd_values_fit(data: str, bad: dict[str, object]) -> Non
     async with running() as journal:
         await journal.close(one)
 
-    assert await read(lambda: list(RequestLog.objects.values_list("pk", flat=True))) == [one.id]
-    assert await read(Usage.objects.count) == 1
+    assert await in_thread(lambda: list(RequestLog.objects.values_list("pk", flat=True))) == [one.id]
+    assert await in_thread(Usage.objects.count) == 1
 
 
 @pytest.mark.parametrize(
@@ -283,7 +323,7 @@ async def test_it_makes_odd_values_fit(data: str, bad: dict[str, object]) -> Non
     ],
 )
 async def test_a_row_that_cannot_be_written_costs_only_itself(data: str, bad: dict[str, object]) -> None:
-    key = await read(make_key)
+    key = await in_thread(make_key)
     poison = record(usage=[tokens(100)], changes=[park(key.pk)])
     for name, value in bad.items():
         setattr(poison, name, value)
@@ -293,15 +333,15 @@ async def test_a_row_that_cannot_be_written_costs_only_itself(data: str, bad: di
     async with running() as journal:
         await asyncio.gather(*(journal.close(one) for one in [*good[:20], poison, *good[20:]]))
 
-    written = await read(lambda: set(RequestLog.objects.values_list("pk", flat=True)))
+    written = await in_thread(lambda: set(RequestLog.objects.values_list("pk", flat=True)))
     assert written >= {one.id for one in good}
-    assert await read(lambda: Usage.objects.get().prompt_tokens) == 140
-    assert await read(Park.objects.count) == 1
+    assert await in_thread(lambda: Usage.objects.get().prompt_tokens) == 140
+    assert await in_thread(Park.objects.count) == 1
 
 
 async def test_it_tells_of_written_parks_with_the_revision_they_made(data: str) -> None:
-    key = await read(make_key)
-    before = await read(lambda: Revision.objects.get().number)
+    key = await in_thread(make_key)
+    before = await in_thread(lambda: Revision.objects.get().number)
     heard: list[tuple[list[Change], int]] = []
 
     async with running(lambda changes, revision: heard.append((list(changes), revision))) as journal:
@@ -311,38 +351,38 @@ async def test_it_tells_of_written_parks_with_the_revision_they_made(data: str) 
         await until(lambda: len(heard) == 2)
 
     assert heard == [([park(key.pk)], before + 1), ([Disabling(key.pk, "Google says: leaked")], before + 2)]
-    assert await read(lambda: Revision.objects.get().number) == before + 2
-    assert await read(lambda: Park.objects.get().until) == park(key.pk).until
-    stored = await read(Key.objects.get)
+    assert await in_thread(lambda: Revision.objects.get().number) == before + 2
+    assert await in_thread(lambda: Park.objects.get().until) == park(key.pk).until
+    stored = await in_thread(Key.objects.get)
     assert (stored.disabled_by, stored.disabled_reason) == ("google", "Google says: leaked")
 
 
 async def test_the_longer_of_two_parks_counts(data: str) -> None:
-    key = await read(make_key)
+    key = await in_thread(make_key)
 
     async with running() as journal:
         for minutes in (10, 60, 5):
             await journal.close(record(changes=[park(key.pk, minutes)]))
 
-    assert await read(lambda: Park.objects.get().until) == NOW + timedelta(minutes=60)
+    assert await in_thread(lambda: Park.objects.get().until) == NOW + timedelta(minutes=60)
 
 
 async def test_a_park_of_a_deleted_key_stops_nothing(data: str) -> None:
     async with running() as journal:
         await journal.close(record(changes=[park(4711)], usage=[tokens(1)]))
 
-    assert await read(Park.objects.count) == 0
-    assert await read(Usage.objects.count) == 1
+    assert await in_thread(Park.objects.count) == 0
+    assert await in_thread(Usage.objects.count) == 1
 
 
 async def test_it_leaves_a_key_that_an_admin_disabled_as_it_is(data: str) -> None:
-    key = await read(make_key)
-    await read(lambda: Key.objects.update(disabled_by="admin", disabled_reason="on holiday"))
+    key = await in_thread(make_key)
+    await in_thread(lambda: Key.objects.update(disabled_by="admin", disabled_reason="on holiday"))
 
     async with running() as journal:
         await journal.close(record(changes=[Disabling(key.pk, "Google says no")]))
 
-    assert await read(lambda: Key.objects.get().disabled_reason) == "on holiday"
+    assert await in_thread(lambda: Key.objects.get().disabled_reason) == "on holiday"
 
 
 async def test_it_adds_to_usage_that_is_there_already(data: str) -> None:
@@ -351,7 +391,7 @@ async def test_it_adds_to_usage_that_is_there_already(data: str) -> None:
     async with running() as journal:
         await journal.close(record(usage=[tokens(6, requests=-1)]))
 
-    usage = await read(Usage.objects.get)
+    usage = await in_thread(Usage.objects.get)
     assert (usage.requests, usage.prompt_tokens, usage.completion_tokens) == (0, 11, 22)
 
 
@@ -368,24 +408,6 @@ async def test_its_thread_leaves_no_connection_open(sqlite_file: Path) -> None:
 def attempt(number: int, **fields: object) -> AttemptRecord:
     given = {"key_id": None, "model": "m", "outcome": Outcome.ANSWERED, "started_at": NOW, "duration_ms": 9} | fields
     return AttemptRecord(number=number, **given)
-
-
-async def read(query: Callable[[], object]) -> object:
-    """Run a query in a thread of its own, as other connections see the database."""
-
-    def closing() -> object:
-        try:
-            return query()
-        finally:
-            connections.close_all()
-
-    return await asyncio.to_thread(closing)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class CountingJournal(Journal):
@@ -413,3 +435,21 @@ class DeafJournal(Journal):
             self.losses -= 1
             raise OperationalError("the connection was lost")
         return revision
+
+
+class LateJournal(Journal):
+    """Its first commit's answer is lost; the commit itself lands after the second try has looked for it."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda changes, revision: None)
+        self.tries = 0
+
+    def _commit(self, work: journal_module._Work, is_repeated: bool) -> int | None:
+        self.tries += 1
+        if self.tries == 1:
+            raise OperationalError("the connection was lost")
+        if self.tries == 2:
+            super()._commit(work, False)
+            # Looked for before that commit, inserted after it.
+            is_repeated = False
+        return super()._commit(work, is_repeated)

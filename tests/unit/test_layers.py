@@ -56,6 +56,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "proxy.recount",
         "proxy.refusals",
         "proxy.retention",
+        "proxy.revision",
         "proxy.runtime",
         "proxy.upstream",
     ),
