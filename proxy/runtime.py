@@ -221,14 +221,18 @@ class RuntimeHolder:
         self._runtime = await self._in_thread(load)
 
     async def watch(self, on_change: Callable[[Runtime], None]) -> None:
-        """Until cancelled: swap the runtime when the revision has moved, then call ``on_change`` with it."""
+        """Until cancelled: swap the runtime when the revision has moved, then call ``on_change`` with it.
+
+        What ``on_change`` raises ends the watch; it may then be begun again. Cancelling it closes the holder.
+        """
         try:
             while True:
                 await self._wait()
                 if await self._refresh():
                     on_change(self.current)
-        finally:
+        except asyncio.CancelledError:
             self.close()
+            raise
 
     def wake(self) -> None:
         """Look at the revision now. Safe to call from any thread."""

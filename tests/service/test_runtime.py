@@ -40,9 +40,12 @@ def make_key(number: int = 1, **fields: object) -> Key:
 
 
 @asynccontextmanager
-async def watched(poll_seconds: float = 60) -> AsyncIterator[tuple[RuntimeHolder, list[Runtime]]]:
-    holder = RuntimeHolder(poll_seconds=poll_seconds)
-    await holder.start()
+async def watched(
+    poll_seconds: float = 60, holder: RuntimeHolder | None = None
+) -> AsyncIterator[tuple[RuntimeHolder, list[Runtime]]]:
+    if holder is None:
+        holder = RuntimeHolder(poll_seconds=poll_seconds)
+        await holder.start()
     seen: list[Runtime] = []
     watching = asyncio.create_task(holder.watch(seen.append))
     try:
@@ -50,6 +53,8 @@ async def watched(poll_seconds: float = 60) -> AsyncIterator[tuple[RuntimeHolder
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+        # A last read must not reach into the next test's database.
+        await asyncio.to_thread(holder._thread.shutdown)
 
 
 def test_an_empty_database_gives_the_environments_settings() -> None:
@@ -268,6 +273,22 @@ async def test_a_row_that_cannot_be_read_ends_no_watch() -> None:
         await in_thread(lambda: Park.objects.all().delete())
         await in_thread(lambda: make_key(2))
         await until(lambda: len(holder.current.keys) == 2, seconds=3)
+
+
+async def test_a_watch_that_a_listener_broke_can_begin_again() -> None:
+    def stumble(_: Runtime) -> None:
+        raise ZeroDivisionError
+
+    holder = RuntimeHolder(poll_seconds=60)
+    await holder.start()
+    broken = asyncio.create_task(holder.watch(stumble))
+    await in_thread(lambda: make_key(1))
+    with pytest.raises(ZeroDivisionError):
+        await broken
+
+    async with watched(holder=holder) as (_, seen):
+        await in_thread(lambda: make_key(2))
+        await until(lambda: bool(seen), seconds=2)
 
 
 def test_reading_before_the_start_is_a_mistake() -> None:
