@@ -78,7 +78,7 @@ class EventStream(HttpResponseBase):
 
 def envelope(error: HajimiError, number: int, dialect: Dialect = Dialect.OPENAI) -> dict[str, Any]:
     """Return what a client of ``dialect`` is told about ``error`` in request ``number``."""
-    message = error.sentence()
+    message = told(error.sentence(), number)
     if dialect is Dialect.GOOGLE:
         status = GOOGLE_STATUS.get(error.status, "INTERNAL")
         return {"error": {"code": error.status, "message": message, "status": status}}
@@ -92,6 +92,11 @@ def envelope(error: HajimiError, number: int, dialect: Dialect = Dialect.OPENAI)
     return {"error": {"message": message, "type": error.type, "param": error.param, "code": error.code}}
 
 
+def told(sentence: str, number: int) -> str:
+    """Return the sentence with the request's id: people quote what they see, and that is often all they see."""
+    return f"{sentence} ({request_id.shown(number)})"
+
+
 def last_words(error: HajimiError, number: int, dialect: Dialect) -> bytes:
     """Return the end of a stream that breaks off with ``error``, so that no client waits for more."""
     data = b"data: %b\n\n" % orjson.dumps(envelope(error, number, dialect))
@@ -103,7 +108,7 @@ def last_words(error: HajimiError, number: int, dialect: Dialect) -> bytes:
 def refusal(error: HajimiError, number: int, dialect: Dialect) -> HttpResponse:
     """Return the whole answer for ``error``: envelope, reason phrase, when to try again."""
     answer = answer_json(envelope(error, number, dialect), error.status)
-    answer.reason_phrase = error.reason()
+    answer.reason_phrase = told(error.reason(), number)
     answer["x-request-id"] = request_id.shown(number)
     answer["x-should-retry"] = "false"
     if error.retry_after is not None:

@@ -34,7 +34,7 @@ from proxy.routing import Table, Views
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-NOTHING_HERE: Final = _('There is nothing at "%(path)s"; the API begins at /v1, for example /v1/chat/completions.')
+NOTHING_HERE: Final = _('This address ("%(path)s") is not part of the API, which begins at /v1.')
 OTHER_METHOD: Final = _("This address takes %(methods)s only.")
 ENCODED: Final = _("A compressed request body is not understood; send it without Content-Encoding.")
 TOO_LARGE: Final = _("The request body is larger than the %(limit)s MB that this server takes (MAX_BODY_MB).")

@@ -34,8 +34,10 @@ from typing import Any, ClassVar
 
 from django.utils.translation import gettext
 
-REASON_LIMIT = 200
+# A reason phrase has 200 characters at most; the request's id takes its share.
+REASON_LIMIT = 175
 _NOT_PRINTABLE_ASCII = re.compile(r"[^\x20-\x7e]+")
+_EMPTY_QUOTES = re.compile(r' \(?""\)?')
 _SPACES = re.compile(r"\s+")
 
 
@@ -83,10 +85,10 @@ class HajimiError(Exception):
         return _SPACES.sub(" ", self.template % self.values)
 
     def reason(self) -> str:
-        """Return the English message as a reason phrase: printable ASCII, at most 200 characters."""
+        """Return the English message as a reason phrase: printable ASCII, short enough for one with the id."""
         shown = {name: "" if isinstance(value, Quoted) else value for name, value in self.values.items()}
         text = _NOT_PRINTABLE_ASCII.sub("", _SPACES.sub(" ", self.template % shown))
-        return text.replace(' ""', "")[:REASON_LIMIT].strip()
+        return _EMPTY_QUOTES.sub("", text)[:REASON_LIMIT].strip()
 
 
 class BadRequest(HajimiError):

@@ -22,7 +22,7 @@ FINAL: Final = frozenset(
 # Nobody's fault: another key helps, but not at once.
 PAUSED: Final = frozenset({Outcome.UNAVAILABLE, Outcome.CUT})
 NOT_FOUND_KEYS: Final = 3
-HOLD_SHARE: Final = 0.8
+HOLD_SHARE: Final = 0.6
 LONGEST_PAUSE: Final = 2.0
 STEPS: Final = 4
 
