@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_noop as _
 
-from proxy import request_id
+from proxy import refusals, request_id
 from proxy.api_answers import EventStream, head, last_words, refusal
 from proxy.api_request import ApiRequest, House, Message
 from proxy.cors import Cors
@@ -38,7 +38,6 @@ NOTHING_HERE: Final = _('This address ("%(path)s") is not part of the API, which
 OTHER_METHOD: Final = _("This address takes %(methods)s only.")
 ENCODED: Final = _("A compressed request body is not understood; send it without Content-Encoding.")
 TOO_LARGE: Final = _("The request body is larger than the %(limit)s MB that this server takes (MAX_BODY_MB).")
-OUR_FAULT: Final = _("Something went wrong in this server; its log says more under %(id)s.")
 NOT_UTF8: Final = _("The query of the address is not valid UTF-8.")
 
 logger = logging.getLogger(__name__)
@@ -203,7 +202,7 @@ class Call:
         """Log the exception being handled and return what the client is told about it."""
         shown = request_id.shown(self.number)
         logger.exception("Request %s failed", shown)
-        return InternalError(OUR_FAULT, {"id": shown})
+        return InternalError(refusals.UNEXPECTED)
 
     # Answering
 

@@ -49,41 +49,42 @@ def test_another_method_is_a_405_that_names_the_right_ones(server):
 
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST, OPTIONS"
-    assert answer.json()["error"]["message"] == "This address takes POST, OPTIONS only."
+    assert answer.json()["error"]["message"].startswith("This address takes POST, OPTIONS only. (req_")
 
 
 def test_an_error_is_told_in_openai_s_words(server):
     answer = server.get("/v1/refuse")
 
+    shown = answer.headers["x-request-id"]
     assert answer.status_code == 429
     assert answer.json() == {
         "error": {
-            "message": 'Member "Ann 安" waits 7 s.',
+            "message": f'Member "Ann 安" waits 7 s. ({shown})',
             "type": "rate_limit_error",
             "param": None,
             "code": "rate_limit_exceeded",
         }
     }
-    assert answer.reason_phrase == "Member waits 7 s."
+    assert answer.reason_phrase == f"Member waits 7 s. ({shown})"
     assert answer.headers["retry-after"] == "7"
     assert answer.headers["x-should-retry"] == "false"
-    assert answer.headers["x-request-id"].startswith("req_")
+    assert shown.startswith("req_")
     assert answer.headers["x-hajimi-attempts"] == "3"
 
 
 def test_an_error_is_told_in_google_s_words_on_native_paths(server):
     answer = server.get("/v1beta/refuse")
+    message = f'Member "Ann 安" waits 7 s. ({answer.headers["x-request-id"]})'
 
-    assert answer.json() == {
-        "error": {"code": 429, "message": 'Member "Ann 安" waits 7 s.', "status": "RESOURCE_EXHAUSTED"}
-    }
+    assert answer.json() == {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}}
 
 
 def test_an_error_is_told_in_anthropic_s_words_on_its_path(server):
     document = server.post("/v1/messages").json()
 
     assert document["type"] == "error"
-    assert document["error"] == {"type": "rate_limit_error", "message": 'Member "Ann 安" waits 7 s.'}
+    message = f'Member "Ann 安" waits 7 s. ({document["request_id"]})'
+    assert document["error"] == {"type": "rate_limit_error", "message": message}
     assert document["request_id"].startswith("req_")
 
 
