@@ -34,21 +34,68 @@ class ThoughtDelta:
 
 @dataclass(frozen=True, slots=True)
 class MediaDelta:
-    """An image, or sound, that the model made; ``data`` is base64."""
+    """An image, or sound, that the model made; ``data`` is base64.
+
+    ``order`` counts the media of a choice from 0; ``at`` is how many characters of its text came before.
+    """
 
     mime: str
     data: str
     index: int = 0
+    order: int = 0
+    at: int = 0
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """One whole call of a function. ``order`` counts the calls of a choice from 0; ``arguments`` is JSON text."""
+    """One whole call of a function. ``order`` counts the calls of a choice from 0; ``arguments`` is JSON text.
+
+    ``signature`` is the thought signature of this very call, None when it came without one.
+    """
 
     id: str
     name: str
     arguments: str
     order: int
+    index: int = 0
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureDelta:
+    """The thought signature of a choice's text; comes at most once, when the text is whole."""
+
+    signature: str
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A page that an answer draws on."""
+
+    url: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What backs a piece of a choice's text: characters ``start`` to ``end`` (exclusive) of all its TextDeltas."""
+
+    start: int
+    end: int
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationsDelta:
+    """Where a choice's text comes from; comes at most once, when the text is whole.
+
+    ``sources`` are all pages that were found, in Google's order, also those that back no single piece.
+    """
+
+    annotations: tuple[Annotation, ...]
+    sources: tuple[Source, ...] = ()
     index: int = 0
 
 
@@ -77,4 +124,14 @@ class EventDelta:
     index: int = 0
 
 
-Delta = EventDelta | TextDelta | ThoughtDelta | MediaDelta | ToolCallDelta | LogprobsDelta | FinishDelta
+Delta = (
+    EventDelta
+    | TextDelta
+    | ThoughtDelta
+    | MediaDelta
+    | ToolCallDelta
+    | SignatureDelta
+    | AnnotationsDelta
+    | LogprobsDelta
+    | FinishDelta
+)

@@ -10,14 +10,18 @@ import orjson
 
 from proxy.translation.deltas import (
     Delta,
+    Finish,
     FinishDelta,
     LogprobsDelta,
     MediaDelta,
     TextDelta,
     ThoughtDelta,
-    ToolCallDelta,
 )
+from proxy.translation.openai_fields import PCM, Form, MessageFields, audio_id
+from proxy.translation.sound import joined
 from proxy.translation.usage import Usage
+
+__all__ = ["DONE", "ChunkEncoder", "Form", "fold", "usage_document"]
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -29,13 +33,18 @@ class ChunkEncoder:
     ``include_usage`` every chunk carries ``usage: null`` and the counts come in a last one, as from OpenAI.
     """
 
-    def __init__(self, response_id: str, model: str, created: int, include_usage: bool) -> None:
+    def __init__(
+        self, response_id: str, model: str, created: int, include_usage: bool, form: Form | None = None
+    ) -> None:
         head = {"id": response_id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._envelope = b"data: " + orjson.dumps(head)[:-1] + b',"choices":['
         self._end = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
         self._text_end = b'},"logprobs":null,"finish_reason":null}' + self._end
         self._include_usage = include_usage
         self._heads: dict[int, bytes] = {}
+        self._form = form or Form()
+        self._messages: dict[int, MessageFields] = {}
+        self._id, self._created = response_id, created
 
     def encode(self, deltas: Iterable[Delta]) -> bytes:
         """Return the chunks of one batch; neighbouring texts of one choice share a chunk."""
@@ -52,8 +61,29 @@ class ChunkEncoder:
         return b"data: " + orjson.dumps(document) + b"\n\n" + DONE
 
     def _chunk(self, delta: Delta) -> bytes:
-        field = _field(delta)
-        return self._head(delta.index, bool(field)) + field + self._tail(delta)
+        index = delta.index
+        match delta:
+            case TextDelta(text=text):
+                return self._head(index, True) + b'"content":' + orjson.dumps(text) + self._text_end
+            case ThoughtDelta(text=text):
+                return self._head(index, True) + b'"reasoning_content":' + orjson.dumps(text) + self._text_end
+            case LogprobsDelta(rows=rows):
+                tail = b'},"logprobs":' + orjson.dumps(_logprobs_document(rows)) + b',"finish_reason":null}'
+                return self._head(index, False) + tail + self._end
+            case FinishDelta(finish=finish):
+                word = finish_word(finish, self._form).encode()
+                tail = b'},"logprobs":null,"finish_reason":"' + word + b'"}' + self._end
+                return self._rich_chunk(delta) + self._head(index, False) + tail
+            case _:
+                return self._rich_chunk(delta)
+
+    def _rich_chunk(self, delta: Delta) -> bytes:
+        """Return the chunk of anything but text; nothing if the client's form has no room for it."""
+        index = delta.index
+        if index not in self._messages:
+            self._messages[index] = MessageFields(self._form, self._id, self._created)
+        fields = self._messages[index].of(delta)
+        return self._head(index, True) + orjson.dumps(fields)[1:-1] + self._text_end if fields else b""
 
     def _head(self, index: int, more: bool) -> bytes:
         head = self._heads.get(index)
@@ -63,22 +93,15 @@ class ChunkEncoder:
         self._heads[index] = head
         return head + (b'"role":"assistant",' if more else b'"role":"assistant"')
 
-    def _tail(self, delta: Delta) -> bytes:
-        match delta:
-            case FinishDelta(finish=finish):
-                return b'},"logprobs":null,"finish_reason":"' + finish.encode() + b'"}' + self._end
-            case LogprobsDelta(rows=rows):
-                return b'},"logprobs":' + orjson.dumps(_logprobs_document(rows)) + b',"finish_reason":null}' + self._end
-            case _:
-                return self._text_end
 
-
-def fold(deltas: Iterable[Delta], usage: Usage, response_id: str, model: str, created: int) -> dict[str, Any]:
+def fold(
+    deltas: Iterable[Delta], usage: Usage, response_id: str, model: str, created: int, form: Form | None = None
+) -> dict[str, Any]:
     """Return the chat.completion document of a whole answer: what its chunks add up to."""
     choices: dict[int, _Choice] = {}
     for delta in deltas:
         if delta.index not in choices:
-            choices[delta.index] = _Choice(delta.index)
+            choices[delta.index] = _Choice(delta.index, form or Form(), response_id, created)
         choices[delta.index].add(delta)
     return {
         "id": response_id,
@@ -109,37 +132,61 @@ def usage_document(usage: Usage) -> dict[str, Any]:
 class _Choice:
     """What one choice of a folded answer holds."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, form: Form, response_id: str, created: int) -> None:
         self._index = index
-        self._content: list[str] = []
-        self._thoughts: list[str] = []
-        self._calls: list[dict[str, Any]] = []
+        self._form = form
+        self._audio = {"id": audio_id(response_id), "expires_at": created, "transcript": ""}
+        self._message = MessageFields(form, response_id, created)
+        self._texts: dict[str, list[str]] = {"content": [], "reasoning_content": []}
+        self._more: dict[str, Any] = {}
+        self._sound: list[tuple[str, str]] = []
         self._rows: list[dict[str, Any]] = []
         self._finish: str | None = None
 
     def add(self, delta: Delta) -> None:
         match delta:
-            case TextDelta(text=text):
-                self._content.append(text)
-            case ThoughtDelta(text=text):
-                self._thoughts.append(text)
-            case MediaDelta():
-                self._content.append(_markdown(delta))
-            case ToolCallDelta():
-                self._calls.append(_call_document(delta))
+            case MediaDelta() if self._form.audio and delta.mime.startswith("audio/"):
+                self._sound.append((delta.mime, delta.data))
             case LogprobsDelta(rows=rows):
                 self._rows.extend(rows)
             case FinishDelta(finish=finish):
-                self._finish = finish.value
+                self._finish = finish_word(finish, self._form)
+            case _:
+                self._merge(self._message.of(delta))
 
     def document(self) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None, "refusal": None}
-        if self._thoughts:
-            message["reasoning_content"] = "".join(self._thoughts)
-        if self._calls:
-            message["tool_calls"] = self._calls
+        message: dict[str, Any] = {"role": "assistant", "content": self._text("content") or None, "refusal": None}
+        if thoughts := self._text("reasoning_content"):
+            message["reasoning_content"] = thoughts
+        if self._sound:
+            message["audio"] = self._audio | {"data": joined(self._sound, bare=self._form.audio == PCM)}
+        for call in self._more.get("tool_calls", ()):
+            # Only chunks need it.
+            del call["index"]
         logprobs = _logprobs_document(tuple(self._rows)) if self._rows else None
-        return {"index": self._index, "message": message, "logprobs": logprobs, "finish_reason": self._finish}
+        return {
+            "index": self._index,
+            "message": message | self._more,
+            "logprobs": logprobs,
+            "finish_reason": self._finish,
+        }
+
+    def _merge(self, fields: dict[str, Any]) -> None:
+        for name, value in fields.items():
+            if name in self._texts:
+                self._texts[name].append(value)
+            elif isinstance(value, list):
+                self._more.setdefault(name, []).extend(value)
+            else:
+                self._more[name] = value
+
+    def _text(self, name: str) -> str:
+        return "".join(self._texts[name])
+
+
+def finish_word(finish: Finish, form: Form) -> str:
+    """Return OpenAI's word for how a choice ended, in the client's form."""
+    return "function_call" if form.old_functions and finish is Finish.TOOL_CALLS else finish.value
 
 
 def _joined(deltas: Iterable[Delta]) -> Iterator[Delta]:
@@ -152,30 +199,6 @@ def _joined(deltas: Iterable[Delta]) -> Iterator[Delta]:
 
 def _kind_and_choice(delta: Delta) -> tuple[type[Delta], int]:
     return type(delta), delta.index
-
-
-def _field(delta: Delta) -> bytes:
-    match delta:
-        case TextDelta(text=text):
-            return b'"content":' + orjson.dumps(text)
-        case ThoughtDelta(text=text):
-            return b'"reasoning_content":' + orjson.dumps(text)
-        case MediaDelta():
-            return b'"content":' + orjson.dumps(_markdown(delta))
-        case ToolCallDelta(order=order):
-            return b'"tool_calls":' + orjson.dumps([{"index": order, **_call_document(delta)}])
-        case _:
-            return b""
-
-
-def _markdown(media: MediaDelta) -> str:
-    # SillyTavern and other chat pages show markdown images; they know no other form of image from this API.
-    mark = "!" if media.mime.startswith("image/") else ""
-    return f"{mark}[{media.mime.partition('/')[0]}](data:{media.mime};base64,{media.data})"
-
-
-def _call_document(call: ToolCallDelta) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _logprobs_document(rows: tuple[dict[str, Any], ...]) -> dict[str, Any]:

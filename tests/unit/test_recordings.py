@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from keys.rules import Outcome
 from proxy.sse import SseDecoder
 from proxy.translation.openai import ChunkEncoder, fold, usage_document
-from proxy.translation.reply import MediaDelta, TextDelta, ThoughtDelta, ToolCallDelta, Translator
+from proxy.translation.reply import (
+    AnnotationsDelta,
+    FinishDelta,
+    MediaDelta,
+    SignatureDelta,
+    TextDelta,
+    ThoughtDelta,
+    ToolCallDelta,
+    Translator,
+)
 from tests.shared import SHARED, needs_shared
 
 FINISHES = {
@@ -81,13 +91,46 @@ def stream_of(body: Any) -> bytes:
     )
 
 
+# Name, the arguments' leaves by their path, Google's id, signature.
+Call = tuple[str, dict[str, Any], str | None, str | None]
+
+
+def leaves_of(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
+    """The plain values in a JSON value, each with its path; an empty list or object is one too."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from leaves_of(inner, f"{path}.{name}")
+    elif isinstance(value, list) and value:
+        for number, inner in enumerate(value):
+            yield from leaves_of(inner, f"{path}[{number}]")
+    elif (value, path) != ({}, "$"):
+        yield path, value
+
+
+def chosen(items: list[Any], numbers: list[int]) -> list[Any]:
+    return [items[number] for number in numbers if number < len(items)]
+
+
+def quotes_in(candidate: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The pieces of text that Google itself quotes as backed by a page, with the page's address."""
+    grounding = candidate.get("groundingMetadata", {})
+    for support in grounding.get("groundingSupports", []):
+        for number in support.get("groundingChunkIndices", []):
+            for page in grounding["groundingChunks"][number].values():
+                if "uri" in page and support["segment"].get("text"):
+                    yield support["segment"]["text"], page["uri"]
+
+
 class Reading:
     """What a person reads in the recorded events of one candidate."""
 
     def __init__(self, events: Iterable[dict[str, Any]]) -> None:
         self.text = self.thoughts = ""
-        self.calls: list[tuple[str, Any]] = []
+        self.said = ""
+        self.calls: list[Call] = []
+        self.signature: str | None = None
         self.media: list[str] = []
+        self.quotes: list[tuple[str, str]] = []
         self.reason: Any = None
         self.block: str | None = None
         self.metadata: dict[str, Any] = {}
@@ -99,6 +142,7 @@ class Reading:
                 self.reason = candidate.get("finishReason") or self.reason
                 for part in candidate.get("content", {}).get("parts", []):
                     self.read(part)
+                self.quotes += quotes_in(candidate)
         if not self.text.strip() and not self.calls and not self.media:
             self.text = ""
 
@@ -107,14 +151,26 @@ class Reading:
             self.thoughts += part.get("text", "")
             return
         self.text += part.get("text", "")
+        self.said += part.get("text", "")
+        if "text" in part:
+            self.signature = part.get("thoughtSignature") or self.signature
         if code := part.get("executableCode", {}).get("code"):
             self.text += f"\n```python\n{code.rstrip()}\n```\n"
         if output := part.get("codeExecutionResult", {}).get("output"):
             self.text += f"\n```\n{output.rstrip()}\n```\n"
-        if part.get("functionCall", {}).get("name"):
-            self.calls.append((part["functionCall"]["name"], part["functionCall"].get("args", {})))
+        if "functionCall" in part:
+            self.read_call(part["functionCall"], part.get("thoughtSignature"))
         if "inlineData" in part:
             self.media.append(part["inlineData"]["data"])
+
+    def read_call(self, call: dict[str, Any], signature: str | None) -> None:
+        if "name" in call:
+            leaves = dict(leaves_of(call.get("args", {})))
+            self.calls.append((call["name"], leaves, call.get("id"), signature))
+        for piece in call.get("partialArgs", []):
+            [value] = [piece[name] for name in ("stringValue", "numberValue", "boolValue") if name in piece]
+            leaves = self.calls[-1][1]
+            leaves[piece["jsonPath"]] = leaves[piece["jsonPath"]] + value if piece["jsonPath"] in leaves else value
 
     @property
     def visible(self) -> bool:
@@ -142,17 +198,29 @@ class Reading:
 
 
 def assert_same(translator: Translator, deltas: list[Any], reading: Reading) -> None:
+    deltas = deltas + translator.finish()
     assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)) == reading.text
     assert "".join(delta.text for delta in deltas if isinstance(delta, ThoughtDelta)) == reading.thoughts
-    calls = [(delta.name, json.loads(delta.arguments)) for delta in deltas if isinstance(delta, ToolCallDelta)]
-    assert calls == reading.calls
     assert [delta.data for delta in deltas if isinstance(delta, MediaDelta)] == reading.media
-    assert [delta.finish for delta in translator.finish()] == [reading.finish]
+    assert [delta.finish for delta in deltas if isinstance(delta, FinishDelta)] == [reading.finish]
     assert translator.visible is reading.visible
     assert translator.ended is bool(reading.reason or reading.block)
+    assert_same_calls([delta for delta in deltas if isinstance(delta, ToolCallDelta)], reading.calls)
+    signatures = [delta.signature for delta in deltas if isinstance(delta, SignatureDelta)]
+    assert signatures == ([reading.signature] if reading.signature and reading.visible else [])
     usage = usage_document(translator.usage)
     flat = {**usage, **usage["prompt_tokens_details"], **usage["completion_tokens_details"]}
     assert {name: flat[name] for name in reading.usage} == reading.usage
+
+
+def assert_same_calls(calls: list[ToolCallDelta], expected: list[Call]) -> None:
+    assert [(call.name, call.signature) for call in calls] == [(name, signature) for name, _, _, signature in expected]
+    assert [dict(leaves_of(json.loads(call.arguments))) for call in calls] == [leaves for _, leaves, _, _ in expected]
+    assert [call.order for call in calls] == list(range(len(calls)))
+    assert len({call.id for call in calls}) == len(calls)
+    for call, (_, _, given, _) in zip(calls, expected, strict=True):
+        assert call.id == given if given else call.id.startswith("call_")
+        assert 0 < len(call.id) <= 40
 
 
 def pieces(stream: bytes, borders: Iterable[int]) -> list[bytes]:
@@ -193,13 +261,50 @@ def test_the_chunks_of_a_recorded_answer_add_up_to_its_document(name: str):
     encoder = ChunkEncoder("chatcmpl-1", "gemini", 1, include_usage=False)
 
     frames = b"".join(encoder.encode(batch) for batch in batches).decode().split("\n\n")
-    choices = [json.loads(frame.removeprefix("data: "))["choices"][0] for frame in frames if frame]
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames if frame]
     document = fold([delta for batch in batches for delta in batch], translator.usage, "chatcmpl-1", "gemini", 1)
+    for chunk in chunks:
+        ChatCompletionChunk.model_validate(chunk)
+    ChatCompletion.model_validate(document)
 
     [choice] = document["choices"]
-    assert "".join(each["delta"].get("content", "") for each in choices) == (choice["message"]["content"] or "")
-    assert choices[-1]["finish_reason"] == choice["finish_reason"]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert "".join(delta.get("content", "") for delta in deltas) == (choice["message"]["content"] or "")
+    for field in ("tool_calls", "images", "annotations"):
+        streamed = [item for delta in deltas for item in delta.get(field, [])]
+        whole = choice["message"].get(field, [])
+        assert [item | {"index": None} for item in streamed] == [item | {"index": None} for item in whole]
+    assert [delta["extra_content"] for delta in deltas if "extra_content" in delta] == (
+        [choice["message"]["extra_content"]] if "extra_content" in choice["message"] else []
+    )
+    assert chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"]
     assert document["usage"] == usage_document(translator.usage)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", recorded_names())
+def test_a_recorded_source_backs_the_characters_that_google_quotes(name: str):
+    events = events_in(answer_of(name))
+    translator, reading = Translator(), Reading(events)
+    deltas = [delta for event in events for delta in translator.feed(event)] + translator.finish()
+
+    annotations = [one for delta in deltas if isinstance(delta, AnnotationsDelta) for one in delta.annotations]
+    quoted = [(reading.text[one.start : one.end], one.source.url) for one in annotations]
+    assert all(0 <= one.start < one.end <= len(reading.text) for one in annotations)
+    assert set(quoted) >= set(reading.quotes)
+    for text, url in cited_in(events, reading.said):
+        assert (text, url) in quoted
+
+
+def cited_in(events: list[dict[str, Any]], said: str) -> Iterator[tuple[str, str]]:
+    """The pieces of text that Google cites by their bytes, and from where."""
+    for event in events:
+        for candidate in event.get("candidates", []):
+            citations = candidate.get("citationMetadata", {})
+            for row in citations.get("citationSources", []) + citations.get("citations", []):
+                start, end = row.get("startIndex", 0), row.get("endIndex", 0)
+                if row.get("uri") and 0 < end <= len(said.encode()):
+                    yield said.encode()[start:end].decode(), row["uri"]
 
 
 @needs_shared
