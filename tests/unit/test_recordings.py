@@ -115,8 +115,9 @@ def quotes_in(candidate: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The pieces of text that Google itself quotes as backed by a page, with the page's address."""
     grounding = candidate.get("groundingMetadata", {})
     for support in grounding.get("groundingSupports", []):
-        for number in support.get("groundingChunkIndices", []):
-            for page in grounding["groundingChunks"][number].values():
+        # Two of the recordings were shortened by hand: their supports name more pages than there are.
+        for chunk in chosen(grounding["groundingChunks"], support.get("groundingChunkIndices", [])):
+            for page in chunk.values():
                 if "uri" in page and support["segment"].get("text"):
                     yield support["segment"]["text"], page["uri"]
 
