@@ -23,8 +23,9 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     parser.add_argument("--scale", type=float, default=1.0, help="how long the loads are; 0.1 is a quick look")
     options = parser.parse_args()
+    warning = machine.busy()
     rows, faults = run(options.scale, lambda name: print(f"... {name.replace('_', ' ')}", file=sys.stderr))
-    text = table(rows)
+    text = "\n\n".join(filter(None, [table(rows), warning]))
     print(text)
     for fault in faults:
         print(f"WRONG: {fault}", file=sys.stderr)

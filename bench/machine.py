@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+# Load average per core from which figures suffer; measuring alone comes to about half of it.
+BUSY = 0.75
 
 
 def tree(pid: int) -> list[int]:
@@ -49,3 +51,11 @@ def describe() -> str:
     return (
         f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
     )
+
+
+def busy() -> str:
+    """Return a warning when other programs keep the machine busy, or ""."""
+    load = os.getloadavg()[0]
+    if load < BUSY * (os.cpu_count() or 1):
+        return ""
+    return f"**The machine was busy (load average {load:.1f}): times and processor figures are too high.**"
