@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxy.translation import messages, reading
+from proxy.translation import messages, modalities, reading, structured, tools
 from proxy.translation.extras import Extras
 from proxy.translation.invalid import Invalid, _
 from proxy.translation.reading import Document
@@ -23,14 +23,14 @@ def parse(document: object) -> Chat:
     """Read the JSON document of a chat request; any mistake of the client's is an Invalid naming the place.
 
     Null counts as unset. Fields that mean nothing to Gemini (user, metadata, logit_bias ...) and unknown
-    ones are ignored; what can not be served yet (tools, JSON output, audio output) is refused.
+    ones are ignored.
     """
     if not isinstance(document, dict):
         raise Invalid(_("The request body must be a JSON object."))
-    _refuse_tools(document)
-    _refuse_formats(document)
     extras = Extras(document)
     thinking = extras.thinking()
+    offer = tools.read(document)
+    json_mode, json_schema = structured.read(document)
     stream = reading.flag(document.get("stream"), "stream")
     return Chat(
         model=_model(document.get("model")),
@@ -55,6 +55,15 @@ def parse(document: object) -> Chat:
         safety_settings=extras.safety_settings(),
         web_search=extras.web_search(),
         cached_content=extras.cached_content(),
+        tools=offer.tools,
+        tool_choice=offer.choice,
+        parallel_tool_calls=offer.parallel,
+        old_functions=offer.old,
+        json_mode=json_mode,
+        json_schema=json_schema,
+        modalities=modalities.read(document),
+        voice=modalities.read_voice(document),
+        image_config=extras.image_config(),
     )
 
 
@@ -84,22 +93,3 @@ def _stop(value: Any) -> tuple[str, ...]:
         value = [value]
     texts = (reading.text(each, f"stop[{index}]") for index, each in enumerate(reading.items(value, "stop")))
     return tuple([text for text in texts if text][:_MOST_STOPS])
-
-
-def _refuse_tools(document: Document) -> None:
-    for name, choice in (("tools", "tool_choice"), ("functions", "function_call")):
-        if reading.items(document.get(name), name):
-            raise Invalid.at(name, _("%(param)s: tools are not supported yet."))
-        if document.get(choice) not in (None, "none", "auto"):
-            raise Invalid.at(choice, _("%(param)s: tools are not supported yet."))
-
-
-def _refuse_formats(document: Document) -> None:
-    form = reading.mapping(document.get("response_format"), "response_format")
-    if form.get("type", "text") != "text":
-        raise Invalid.at("response_format.type", _("%(param)s: only text answers are supported yet."))
-    for index, value in enumerate(reading.items(document.get("modalities"), "modalities")):
-        if value != "text":
-            raise Invalid.at(f"modalities[{index}]", _("%(param)s: only text answers are supported yet."))
-    if document.get("audio") is not None:
-        raise Invalid.at("audio", _("%(param)s: audio output is not supported yet."))

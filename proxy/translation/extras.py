@@ -1,11 +1,12 @@
-"""What clients ask of Gemini beyond OpenAI's fields: thinking, safety settings, cached content, search."""
+"""What clients ask of Gemini beyond OpenAI's fields: thinking, safety settings, caches, search, images."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.translation import reading
+from proxy.translation import modalities, reading
 from proxy.translation.families import LEVELS
 from proxy.translation.invalid import Invalid, _
 from proxy.translation.reading import Document
@@ -29,6 +30,7 @@ _SPELLINGS: Final = {
         "safety_settings",
         "cached_content",
         "web_search_options",
+        "image_config",
         "top_k",
     )
 }
@@ -101,6 +103,10 @@ class Extras:
         if name is not None and not name.startswith("cachedContents/"):
             raise Invalid.at(place, _('%(param)s must begin with "cachedContents/".'))
         return name
+
+    def image_config(self) -> Mapping[str, str] | None:
+        """Read how images shall be made."""
+        return modalities.read_image_config(*self.find("image_config"))
 
     def web_search(self) -> bool:
         """Return whether the client turned web search on."""

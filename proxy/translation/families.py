@@ -22,6 +22,8 @@ class Profile:
     -1 lets the model decide, ``off_budget`` is the nearest to none (0 where thinking can be turned off).
     By "level": one of ``levels``, of which the first is the nearest to none.
     ``default_level`` is what the model does unasked, for room only; None when it does not think unasked.
+    ``functions_with_json`` says whether JSON answers go together with tools of any kind; ``validated_calls``
+    whether the mode VALIDATED is known, ``json_schema`` whether JSON Schema is, beside Gemini's own Schema.
     """
 
     family: str
@@ -44,8 +46,12 @@ class Profile:
     logprobs: bool = False
     search: bool = True
     search_with_functions: bool = False
+    functions: bool = True
+    validated_calls: bool = True
     functions_with_json: bool = False
+    json_mode: bool = True
     json_schema: bool = True
+    image_sizes: bool = False
     most_candidates: int = 1
     media_resolution: bool = False
     signatures: bool = False
@@ -55,7 +61,10 @@ class Profile:
 # 8192 tokens out, penalties and several candidates are of these models only: everything later answers
 # "Penalty is not enabled for this model" to any that is not zero. Log probabilities come and go on later
 # models ("Logprobs is not enabled for models/gemini-2.5-pro"), so they are asked of 2.0 alone.
-_2_0 = Profile(family="2.0", max_output_tokens=8192, penalties=True, logprobs=True, most_candidates=8)
+# The mode VALIDATED is recorded from 2.5 on.
+_2_0 = Profile(
+    family="2.0", max_output_tokens=8192, penalties=True, logprobs=True, most_candidates=8, validated_calls=False
+)
 # OFF is a threshold since 2.0; the JSON schema fields are recorded from 2.0 on.
 _1_5 = replace(_2_0, family="1.5", safety_off="BLOCK_NONE", search=False, logprobs=False, json_schema=False)
 _2_0_LITE = replace(_2_0, family="2.0-flash-lite", search=False)
@@ -98,23 +107,34 @@ _IMAGE = Profile(
     max_output_tokens=32_768,
     system_instruction=False,
     search=False,
+    functions=False,
+    json_mode=False,
     safety_off="BLOCK_NONE",
 )
-_NEW_IMAGE = replace(_IMAGE, family="3-image", default_level="low", prefill=False)
-_TTS = Profile(
-    family="tts", is_chat=False, is_tts=True, max_output_tokens=16_384, system_instruction=False, search=False
-)
+_NEW_IMAGE = replace(_IMAGE, family="3-image", default_level="low", prefill=False, image_sizes=True)
+_TTS = replace(_IMAGE, family="tts", is_image=False, is_tts=True, max_output_tokens=16_384, safety_off="OFF")
 _EMBEDDING = Profile(family="embedding", is_chat=False, is_embedding=True, search=False)
 # Imagen, video, music, live and agent models: none of them answers generateContent as a chat model does.
 _OTHER = Profile(family="other", is_chat=False, search=False)
 _IMAGEN = replace(_OTHER, family="imagen", is_image=True)
 
-# "Developer instruction is not enabled for models/gemma-3-27b-it"; whether 4 takes one is not confirmed, and
-# user text works on both. 4 takes the levels minimal and high, and no budget.
-_GEMMA_3 = Profile(family="gemma-3", max_output_tokens=8192, system_instruction=False, search=False, json_schema=False)
+# "Developer instruction is not enabled for models/gemma-3-27b-it", "Function calling is not enabled for ...", "JSON
+# mode is not enabled for ...". 4 calls functions; whether it takes the others is not confirmed, and words work on
+# both. 4 takes the levels minimal and high, and no budget.
+_GEMMA_3 = Profile(
+    family="gemma-3",
+    max_output_tokens=8192,
+    system_instruction=False,
+    search=False,
+    functions=False,
+    validated_calls=False,
+    json_mode=False,
+    json_schema=False,
+)
 _GEMMA_4 = replace(
     _GEMMA_3,
     family="gemma-4",
+    functions=True,
     max_output_tokens=32_768,
     thinking="level",
     levels=("minimal", "high"),

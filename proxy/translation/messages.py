@@ -1,11 +1,12 @@
-"""The messages of an OpenAI chat: roles, texts and media, each mistake with its place."""
+"""The messages of an OpenAI chat: roles, texts, media, calls and results, each mistake with its place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
-from proxy.translation import media, reading
+from proxy.translation import calls, media, reading
 from proxy.translation.invalid import Invalid, Term, _, shown
 from proxy.translation.reading import Document
 from proxy.translation.turns import Message, Part, Role, Text
@@ -15,52 +16,69 @@ _ROLES: Final = {
     "developer": Role.SYSTEM,
     "user": Role.USER,
     "assistant": Role.ASSISTANT,
+    "tool": Role.TOOL,
+    "function": Role.TOOL,
 }
-_TOOL_ROLES: Final = frozenset({"tool", "function"})
 
 
 def read(value: Any) -> tuple[Message, ...]:
-    """Read ``messages``: at least one, each with a known role."""
+    """Read ``messages``: at least one, each with a known role, and each tool result after its call."""
     found = reading.items(value, "messages")
     if not found:
         raise Invalid(_("messages must hold at least one message."), param="messages")
-    return tuple(_message(each, f"messages[{index}]") for index, each in enumerate(found))
+    messages = tuple(_message(each, f"messages[{index}]") for index, each in enumerate(found))
+    calls.check_answers(messages)
+    return messages
 
 
 def _message(value: Any, place: str) -> Message:
     if not isinstance(value, dict):
         raise Invalid.at(place, _("%(param)s must be an object."))
-    role = _role(value.get("role"), f"{place}.role")
-    if role is Role.ASSISTANT:
-        _refuse_calls(value, place)
-    elif "content" not in value:
+    word = reading.text(value.get("role"), f"{place}.role")
+    role = _role(word, f"{place}.role")
+    if role is not Role.ASSISTANT and "content" not in value:
         raise Invalid.at(f"{place}.content", _("%(param)s is missing."))
     parts = _content(value.get("content"), f"{place}.content")
     if role is Role.ASSISTANT:
-        parts = tuple(map(_without_images, parts))
+        parts = _answer(value, parts, place)
+    elif role is Role.TOOL:
+        # Its name is the function's, if it has one, and no speaker's.
+        return Message(role, (calls.old_result if word == "function" else calls.result)(value, parts, place))
     return Message(role, parts, reading.optional_text(value.get("name"), f"{place}.name"))
 
 
-def _role(value: Any, place: str) -> Role:
-    role = reading.text(value, place)
-    if role in _TOOL_ROLES:
-        raise Invalid.at(place, _("%(param)s: tool messages are not supported yet."))
-    if role not in _ROLES:
+def _role(word: str, place: str) -> Role:
+    if word not in _ROLES:
         raise Invalid.at(
             place,
             _('%(param)s must be one of %(words)s, not "%(value)s".'),
             words=Term(", ".join(_ROLES)),
-            value=shown(role),
+            value=shown(word),
         )
-    return _ROLES[role]
+    return _ROLES[word]
 
 
-def _refuse_calls(message: Document, place: str) -> None:
-    for name in ("tool_calls", "function_call"):
-        if message.get(name):
-            raise Invalid.at(f"{place}.{name}", _("%(param)s: tool calls are not supported yet."))
-    if message.get("audio"):
-        raise Invalid.at(f"{place}.audio", _("%(param)s: audio output is not supported yet."))
+def _answer(message: Document, parts: tuple[Part, ...], place: str) -> tuple[Part, ...]:
+    """Return all of an answer that the client sends back: its text, the images beside it, its calls."""
+    if message.get("audio") and not parts:
+        sentence = _("%(param)s: sound of earlier answers is not kept here; send its transcript as content.")
+        raise Invalid.at(f"{place}.audio", sentence)
+    made = calls.made(message, place)
+    parts = _signed(tuple(map(_without_images, parts)), calls.signature(message, place), alone=not made)
+    pictures = reading.items(message.get("images"), f"{place}.images")
+    images = tuple(_part(each, f"{place}.images[{index}]") for index, each in enumerate(pictures))
+    return (*parts, *images, *made)
+
+
+def _signed(parts: tuple[Part, ...], signature: str | None, *, alone: bool) -> tuple[Part, ...]:
+    """Return the parts with a message's signature on the last text: that is where Gemini's was."""
+    if signature is None:
+        return parts
+    for index in reversed(range(len(parts))):
+        part = parts[index]
+        if isinstance(part, Text):
+            return (*parts[:index], replace(part, signature=signature), *parts[index + 1 :])
+    return (*parts, Text("", signature)) if alone else parts
 
 
 def _content(value: Any, place: str) -> tuple[Part, ...]:
@@ -86,7 +104,10 @@ def _part(value: Any, place: str) -> Part:
             words=Term(", ".join(_PARTS)),
             value=shown(kind),
         )
-    return read_part(value.get(kind), f"{place}.{kind}")
+    part = read_part(value.get(kind), f"{place}.{kind}")
+    if isinstance(part, Text) and value.get("extra_content"):
+        return replace(part, signature=calls.signature(value, place))
+    return part
 
 
 def _text(value: Any, place: str) -> Part:
@@ -134,7 +155,7 @@ _PARTS: Final[dict[str, Callable[[Any, str], Part]]] = {
 
 def _without_images(part: Part) -> Part:
     if isinstance(part, Text) and "](data:" in part.text:
-        return Text(without_data_images(part.text))
+        return replace(part, text=without_data_images(part.text))
     return part
 
 

@@ -49,7 +49,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the model made in an earlier turn. ``signature`` as the client returned it; None: look it up by id."""
+    """A call the model made in an earlier turn. ``signature`` as the client returned it; None: look it up by id.
+
+    ``id`` is empty where the client's form has none; such a call is answered by its name.
+    """
 
     id: str
     name: str
@@ -59,7 +62,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The answer to a call. ``response`` is an object; ``name`` is None when only the call says it."""
+    """The answer to the call with the id ``call_id``, or, where that is empty, to the last one of this ``name``."""
 
     call_id: str
     response: Mapping[str, Any]
@@ -97,7 +100,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn as the client sent it. ``parts`` may be empty."""
+    """One turn as the client sent it. ``parts`` may be empty; tool results stand in a turn after their call's."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -109,6 +112,7 @@ class Chat:
     """A whole chat request. None means the client did not say.
 
     ``max_tokens`` is of visible text, at least 1; ``thinking_budget`` is in tokens, 0 = off, -1 = the model decides.
+    ``json_mode`` asks for JSON, of the shape ``json_schema`` if that is set; ``image_config`` is Google's imageConfig.
     """
 
     model: str
@@ -133,7 +137,6 @@ class Chat:
     safety_settings: tuple[dict[str, Any], ...] | None = None
     web_search: bool = False
     cached_content: str | None = None
-    response_format: dict[str, Any] | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool = True
@@ -142,3 +145,4 @@ class Chat:
     json_schema: Mapping[str, Any] | None = None
     modalities: tuple[Literal["text", "image", "audio"], ...] = ()
     voice: Voice | None = None
+    image_config: Mapping[str, str] | None = None

@@ -82,10 +82,6 @@ def test_a_request_is_an_object(document: object) -> None:
         ([{"role": "user", "content": [{"type": "text", "text": 1}]}], "messages[0].content[0].text"),
         ([{"role": "user", "content": [{"type": "image_url"}]}], "messages[0].content[0].image_url.url"),
         ([{"role": "user", "content": [{"type": "image_url", "image_url": 7}]}], "messages[0].content[0].image_url"),
-        ([{"role": "tool", "content": "x", "tool_call_id": "c"}], "messages[0].role"),
-        ([{"role": "function", "content": "x", "name": "f"}], "messages[0].role"),
-        ([{"role": "assistant", "tool_calls": [{"id": "c"}]}], "messages[0].tool_calls"),
-        ([{"role": "assistant", "function_call": {"name": "f"}}], "messages[0].function_call"),
         ([{"role": "assistant", "audio": {"id": "a"}}], "messages[0].audio"),
     ],
 )
@@ -250,39 +246,16 @@ def test_fields_without_meaning_are_ignored() -> None:
         "prediction": {"type": "content"},
         "verbosity": "low",
         "service_tier": "auto",
-        "parallel_tool_calls": False,
         "tools": [],
         "tool_choice": "auto",
         "functions": None,
         "function_call": "none",
         "response_format": {"type": "text"},
-        "modalities": ["text"],
         "frobnicate": {"deep": [[[]]]},
     }
 
     assert read(**ignored) == read()
     assert read(tool_choice="none") == read()
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"tools": [{"type": "function"}]}, "tools"),
-        ({"tools": {}}, "tools"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({"tool_choice": {"type": "function"}}, "tool_choice"),
-        ({"functions": [{"name": "f"}]}, "functions"),
-        ({"function_call": {"name": "f"}}, "function_call"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.type"),
-        ({"response_format": "json"}, "response_format"),
-        ({"modalities": ["text", "audio"]}, "modalities[1]"),
-        ({"modalities": ["image"]}, "modalities[0]"),
-        ({"audio": {"voice": "x"}}, "audio"),
-    ],
-)
-def test_what_is_not_supported_yet_is_refused(fields: dict[str, Any], param: str) -> None:
-    assert refusal(**fields).param == param
 
 
 def test_a_refusal_is_one_plain_sentence() -> None:

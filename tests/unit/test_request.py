@@ -244,7 +244,6 @@ def test_without_search_there_is_neither_tool_nor_prompt() -> None:
         ("gemini-2.5-flash-image-search", {}, "model"),
         (GEMMA, {"web_search_options": {}}, "web_search_options"),
         ("gemini-2.5-pro-search", {"cached_content": "cachedContents/a"}, "model"),
-        ("gemini-2.5-flash-preview-tts", {}, "model"),
         ("gemini-embedding-001", {}, "model"),
         ("imagen-4.0-generate-001", {}, "model"),
         ("veo-3.1-generate-preview", {}, "model"),

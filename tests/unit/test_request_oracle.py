@@ -51,12 +51,6 @@ def requests() -> list[Any]:
 @needs_shared
 @pytest.mark.parametrize("document", requests())
 def test_sillytaverns_requests_are_taken_by_every_family(document: dict[str, Any]) -> None:
-    not_yet = {"tools", "response_format"} & document.keys()
-    if not_yet:
-        with pytest.raises(Invalid):
-            parse(document)
-        return
-
     chat = parse(document)
 
     for model in MODELS:
