@@ -7,8 +7,9 @@ from typing import Final
 
 from proxy.paths import Dialect
 from proxy.routing import Routes
-from proxy.views import gemini, models
+from proxy.views import anthropic, gemini, models
 from proxy.views.openai import chat_completions
+from proxy.views.responses import responses
 from proxy.views.unsupported import unsupported
 
 _google_models = partial(models.models, dialect=Dialect.GOOGLE)
@@ -22,8 +23,9 @@ ROUTES: Final[Routes] = {
     "/v1/images/generations": {"POST": unsupported},
     "/v1/audio/speech": {"POST": unsupported},
     "/v1/audio/transcriptions": {"POST": unsupported},
-    "/v1/messages": {"POST": unsupported},
-    "/v1/responses": {"POST": unsupported},
+    "/v1/messages": {"POST": anthropic.messages},
+    "/v1/messages/count_tokens": {"POST": anthropic.count_tokens},
+    "/v1/responses": {"POST": responses},
     "/v1beta/models": {"GET": _google_models},
     "/v1alpha/models": {"GET": _google_models},
     "/v1/models/{model}:{verb}": {"POST": gemini.call},
