@@ -15,9 +15,9 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.utils import IntegrityError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from proxy import request_id
-from proxy.journal_rows import AttemptRecord, Change, Record, Rows, UsageDelta
+from proxy.journal_rows import AttemptRecord, Change, Record, Rows, SignatureRow, UsageDelta
 
-__all__ = ["AttemptRecord", "Change", "Journal", "Record", "UsageDelta"]
+__all__ = ["AttemptRecord", "Change", "Journal", "Record", "SignatureRow", "UsageDelta"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class _Work:
     records: list[Record] = field(default_factory=list)
     usage: list[UsageDelta] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    signatures: list[SignatureRow] = field(default_factory=list)
 
     @classmethod
     def of(cls, sources: Sequence[Record | Sequence[Change]]) -> _Work:
@@ -60,9 +61,11 @@ class _Work:
     def pieces(self) -> Iterator[_Work]:
         """The smallest works this one is made of, so that a bad one costs nothing but itself."""
         usage = [delta for record in self.records for delta in record.usage]
+        signatures = [row for record in self.records for row in record.signatures]
         yield from (_Work(changes=[change]) for change in self.changes)
         yield from (_Work(usage=[delta]) for delta in usage)
-        yield from (_Work(records=[_without_usage(record)]) for record in self.records)
+        yield from (_Work(signatures=[row]) for row in signatures)
+        yield from (_Work(records=[_bare(record)]) for record in self.records)
 
 
 class Journal:
@@ -219,6 +222,7 @@ class Journal:
                 records = [record for record in records if record.id not in done]
             self._rows.write_logs(records)
             self._rows.write_usage([*work.usage, *(delta for record in records for delta in record.usage)])
+            self._rows.write_signatures([*work.signatures, *(row for record in records for row in record.signatures)])
             return self._rows.write_changes(work.changes)
 
     def _wait_for_database(self, error: Exception, pause: float, *, is_first: bool) -> None:
@@ -253,5 +257,5 @@ def _wake_all(waiters: Sequence[_Waiter]) -> None:
             waiter.set_result(None)
 
 
-def _without_usage(record: Record) -> Record:
-    return replace(record, usage=[], changes=[])
+def _bare(record: Record) -> Record:
+    return replace(record, usage=[], changes=[], signatures=[])

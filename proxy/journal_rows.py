@@ -11,11 +11,12 @@ from typing import Any, Final
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from keys import vault
 from keys.models import Key, Park, Usage
 from keys.pool import Disabling, ParkRow
 from keys.rules import Outcome
 from proxy import revision
-from proxy.models import Attempt, RequestLog
+from proxy.models import Attempt, RequestLog, ThoughtSignature
 
 Change = ParkRow | Disabling
 
@@ -52,9 +53,18 @@ class UsageDelta:
     completion_tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SignatureRow:
+    """A thought signature to be kept; ``proxy.signatures`` makes and finds them."""
+
+    call_id: str
+    signature: str = field(repr=False)
+    created_at: datetime
+
+
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """One request, filled in while it runs: its log row, attempts, usage, and what it taught about keys.
+    """One request, filled in while it runs: its log row, attempts, usage, signatures, and what it taught about keys.
 
     Texts are cut to their column and numbers held within theirs when they are written.
     """
@@ -80,6 +90,7 @@ class Record:
     attempts: list[AttemptRecord] = field(default_factory=list)
     usage: list[UsageDelta] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    signatures: list[SignatureRow] = field(default_factory=list)
 
 
 class Rows:
@@ -90,6 +101,7 @@ class Rows:
         self._logs = _Insert(RequestLog, self._connection)
         self._attempts = _Insert(Attempt, self._connection, leave_out=("id", "request_id"), before=("request_id",))
         self._usage_sql = _usage_sql(self._connection)
+        self._signature_sql = _signature_sql(self._connection)
         self._park_sql = _park_sql(self._connection)
         self._disable_sql = _disable_sql(self._connection)
 
@@ -116,6 +128,14 @@ class Rows:
             with self._connection.cursor() as cursor:
                 cursor.executemany(self._usage_sql, rows)
 
+    def write_signatures(self, rows: Iterable[SignatureRow]) -> None:
+        """Keep the signatures, encrypted; of two for one call the later one holds."""
+        latest = {row.call_id: row for row in rows}
+        if latest:
+            # In one order for all writers: two of them then never wait for each other.
+            with self._connection.cursor() as cursor:
+                cursor.executemany(self._signature_sql, [self._signature(latest[each]) for each in sorted(latest)])
+
     def write_changes(self, changes: Sequence[Change]) -> int | None:
         """Write parks and disablings; return the revision they have moved to, None when there were none."""
         if not changes:
@@ -128,6 +148,10 @@ class Rows:
             if disablings:
                 cursor.executemany(self._disable_sql, [(_fit(one.reason, 300), one.key_id) for one in disablings])
         return revision.advance()
+
+    def _signature(self, row: SignatureRow) -> tuple[Any, ...]:
+        adapt = self._connection.ops.adapt_datetimefield_value
+        return (_fit(row.call_id, 64), vault.encrypt(row.signature), adapt(row.created_at))
 
     def _park(self, park: ParkRow) -> tuple[Any, ...]:
         adapt = self._connection.ops.adapt_datetimefield_value
@@ -231,6 +255,12 @@ def _usage_sql(connection: BaseDatabaseWrapper) -> str:
     adds = ", ".join(f"{quote(name)} = {table}.{quote(name)} + excluded.{quote(name)}" for name in sums)
     conflict = ", ".join(quote(name) for name in keys)
     return f"{_insert(Usage, (*keys, *sums), connection)} ON CONFLICT ({conflict}) DO UPDATE SET {adds}"
+
+
+def _signature_sql(connection: BaseDatabaseWrapper) -> str:
+    quote, names = connection.ops.quote_name, ("call_id", "ciphertext", "created_at")
+    sets = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in names[1:])
+    return f"{_insert(ThoughtSignature, names, connection)} ON CONFLICT ({quote(names[0])}) DO UPDATE SET {sets}"
 
 
 def _park_sql(connection: BaseDatabaseWrapper) -> str:

@@ -129,6 +129,17 @@ class UpstreamModel(models.Model):
         return self.name
 
 
+class ThoughtSignature(models.Model):
+    """What Gemini wants back with one of its tool calls. Encrypted: it derives from what was said."""
+
+    call_id = models.CharField(max_length=64, primary_key=True)
+    ciphertext = models.TextField()
+    created_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.call_id
+
+
 class Revision(models.Model):
     """One row whose number moves whenever something the runtime is made of has changed."""
 

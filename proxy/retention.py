@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from keys.models import Park, Usage
 from proxy import request_id
-from proxy.models import RequestLog
+from proxy.models import RequestLog, ThoughtSignature
+from proxy.signatures import LIFETIME
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,11 @@ class Pruned:
     logs: int
     usage: int
     parks: int
+    signatures: int
 
 
 def prune(now: datetime, days: int, *, pause: float = 0.0) -> Pruned:
-    """Delete logs and addresses' usage older than ``days``, and parks that have ended. Synchronous.
+    """Delete logs and addresses' usage older than ``days``, ended parks and expired signatures. Synchronous.
 
     ``pause`` is how many seconds to leave to others after each step of 500 requests.
     """
@@ -45,7 +47,7 @@ def prune(now: datetime, days: int, *, pause: float = 0.0) -> Pruned:
     usage, _ = Usage.objects.filter(kind=Usage.Kind.ADDRESS, day__lt=border.date()).delete()
     parks = Park.objects.filter(until__lt=now)
     # One statement with its condition: a park that is renewed this very moment stays. Nobody needs a signal.
-    return Pruned(logs, usage, parks._raw_delete(parks.db))
+    return Pruned(logs, usage, parks._raw_delete(parks.db), _prune_signatures(now - LIFETIME, pause))
 
 
 def _prune_logs(border: datetime, pause: float) -> int:
@@ -55,6 +57,16 @@ def _prune_logs(border: datetime, pause: float) -> int:
     while ids := list(older.values_list("pk", flat=True)[:STEP]):
         RequestLog.objects.filter(pk__in=ids).delete()
         count += len(ids)
+        time.sleep(pause)
+    return count
+
+
+def _prune_signatures(border: datetime, pause: float) -> int:
+    older = ThoughtSignature.objects.filter(created_at__lt=border)
+    count = 0
+    while ids := list(older.values_list("pk", flat=True)[:STEP]):
+        expired = older.filter(pk__in=ids)
+        count += expired._raw_delete(expired.db)
         time.sleep(pause)
     return count
 

@@ -58,6 +58,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "proxy.retention",
         "proxy.revision",
         "proxy.runtime",
+        "proxy.signatures",
         "proxy.upstream",
     ),
     "conductor": (
