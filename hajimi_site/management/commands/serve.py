@@ -33,7 +33,7 @@ class Command(BaseCommand):
         with _one_at_a_time():
             brought = _prepare()
         for note in (*settings.ENVIRONMENT_NOTES, *brought.notes):
-            logger.warning(note)
+            logger.log(logging.WARNING if note.startswith("WARNING") else logging.INFO, note)
         if brought.admin_password:
             self._say(f"Admin account {brought.admin_username}, password {brought.admin_password} (shown only once)")
         self._serve()
