@@ -193,7 +193,7 @@ async def test_what_was_used_last_stays() -> None:
 
 
 async def test_a_signature_that_cannot_be_written_costs_only_itself() -> None:
-    poison = SignatureRow("call_2", "c2ln", "yesterday")  # type: ignore[arg-type]
+    poison = SignatureRow("call_2", None, NOW)  # type: ignore[arg-type]
 
     await write(SignatureRow("call_1", "c2ln", NOW), poison)
 
