@@ -1,4 +1,4 @@
-"""Several voices at once: a request's choices, merged as they come."""
+"""Several voices of one request: its choices, merged as they come, or the pieces of one answer, in turn."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ async def together(voices: Sequence[Voice]) -> AsyncGenerator[list[Delta], None]
         for pump in pumps:
             pump.cancel()
         await asyncio.wait(pumps)
+
+
+async def in_turn(voices: Sequence[Voice]) -> AsyncGenerator[list[Delta], None]:
+    """Yield the deltas of all ``voices`` at once, when each has spoken, one after the other; all of them, or none."""
+    said: list[Delta] = []
+    for voice in voices:
+        async with aclosing(voice.run()) as deltas:
+            async for batch in deltas:
+                said += batch
+    yield said
 
 
 async def _pump(voice: Voice, queue: asyncio.Queue[list[Delta] | Exception | None]) -> None:

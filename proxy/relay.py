@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Final
 
@@ -18,7 +18,7 @@ from keys.rules import Outcome
 from proxy import errors, refusals
 from proxy.admission import Allowance, takes_for, tightest
 from proxy.attempts import Asked, Translation, Upstream
-from proxy.chorus import together
+from proxy.chorus import in_turn, together
 from proxy.journal import Journal, Record, UsageDelta
 from proxy.runtime import Runtime
 from proxy.translation.reply import Delta, Translator, Usage
@@ -33,7 +33,8 @@ Body = bytes | Callable[[], Awaitable[bytes]]
 class Ask:
     """One request, as a view hands it over: who asks what of which model, and with which settings.
 
-    ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError.
+    ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError. Several bodies
+    go one after the other and make up one answer, which comes when all of theirs have.
     ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
     """
 
@@ -44,7 +45,7 @@ class Ask:
     model: str
     upstream_model: str
     runtime: Runtime
-    body: Body
+    body: Body | tuple[bytes, ...]
     method: str = "generateContent"
     count: int = 1
     stream: bool = False
@@ -115,9 +116,8 @@ class Exchange:
         outcome: Outcome = Outcome.CANCELLED
         error: errors.HajimiError | None = None
         try:
-            body = await self._admitted_body()
-            self._voices = self._make_voices(body)
-            answer = self._voices[0].run() if len(self._voices) == 1 else together(self._voices)
+            self._voices = self._make_voices(await self._admitted_bodies())
+            answer = self._answer()
             async with aclosing(answer):
                 async for deltas in answer:
                     self._note_output()
@@ -132,15 +132,22 @@ class Exchange:
         finally:
             await self._settle(outcome, error)
 
+    def _answer(self) -> AsyncGenerator[list[Delta], None]:
+        if len(self._voices) == 1:
+            return self._voices[0].run()
+        return together(self._voices) if self._ask.count > 1 else in_turn(self._voices)
+
     # Admission
 
-    async def _admitted_body(self) -> bytes:
-        """Take the windows and return the body that goes upstream; every attempt sends the same bytes."""
+    async def _admitted_bodies(self) -> Sequence[bytes]:
+        """Take the windows and return the body for each voice; every attempt of a voice sends the same bytes."""
         if self._relay.journal.is_full:
             raise errors.NotReady(refusals.JOURNAL_FULL, retry_after=5)
         await self._take()
         body = self._ask.body
-        return body if isinstance(body, bytes) else await body()
+        if isinstance(body, tuple):
+            return body
+        return [body if isinstance(body, bytes) else await body()] * self._ask.count
 
     async def _take(self) -> None:
         """Take from the member's and the address's windows, all or none. Raises LimitReached."""
@@ -152,20 +159,20 @@ class Exchange:
         self._taken = takes
         self.allowance = await tightest(relay.ledger, takes, now)
 
-    def _make_voices(self, body: bytes) -> list[Voice]:
+    def _make_voices(self, bodies: Sequence[bytes]) -> list[Voice]:
         ask, relay, behaviour = self._ask, self._relay, self._ask.runtime.behaviour
         asked = Asked(
             model=ask.upstream_model,
             method=ask.method,
-            body=body,
+            body=bodies[0],
             stream=ask.upstream_stream,
             deadline=asyncio.get_running_loop().time() + behaviour.upstream_timeout_seconds,
             behaviour=behaviour,
             translator=ask.translator,
         )
         voices = [
-            Voice(asked, relay.pool, relay.upstream, self._record, now=relay.now, index=index)
-            for index in range(ask.count)
+            Voice(replace(asked, body=body), relay.pool, relay.upstream, self._record, now=relay.now, index=index)
+            for index, body in enumerate(bodies)
         ]
         for voice in voices:
             voice.thoughts.allowed = self._headers_out and ask.count == 1

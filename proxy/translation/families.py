@@ -24,6 +24,8 @@ class Profile:
     ``default_level`` is what the model does unasked, for room only; None when it does not think unasked.
     ``functions_with_json`` says whether JSON answers go together with tools of any kind; ``validated_calls``
     whether the mode VALIDATED is known, ``json_schema`` whether JSON Schema is, beside Gemini's own Schema.
+    ``image_sizes`` says whether images are made larger on demand, ``image_ratios`` which shapes they come in, the
+    plainest first; ``task_types`` whether what embeddings are for is told by a field, or else in the text.
     """
 
     family: str
@@ -52,6 +54,8 @@ class Profile:
     json_mode: bool = True
     json_schema: bool = True
     image_sizes: bool = False
+    image_ratios: tuple[str, ...] = ()
+    task_types: bool = True
     most_candidates: int = 1
     media_resolution: bool = False
     signatures: bool = False
@@ -99,6 +103,10 @@ _3_8_FLASH = replace(_3_6_FLASH, family="3.8-flash", levels=("low", "medium", "h
 # Budgets are refused on 4 altogether; how it takes the resolution of media is not known, so it is not told.
 _NEWEST = replace(_3_8_FLASH, family="4", default_level="high", media_resolution=False)
 
+# ai.google.dev/gemini-api/docs/image-generation#aspect_ratios and docs/imagen#imagen-configuration
+_RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+_IMAGEN_RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
+
 # Image models: BLOCK_NONE, no system instruction, no tools; signatures are not checked. They think by themselves.
 _IMAGE = Profile(
     family="image",
@@ -110,13 +118,25 @@ _IMAGE = Profile(
     functions=False,
     json_mode=False,
     safety_off="BLOCK_NONE",
+    image_ratios=_RATIOS,
 )
 _NEW_IMAGE = replace(_IMAGE, family="3-image", default_level="low", prefill=False, image_sizes=True)
-_TTS = replace(_IMAGE, family="tts", is_image=False, is_tts=True, max_output_tokens=16_384, safety_off="OFF")
+_TTS = replace(
+    _IMAGE,
+    family="tts",
+    is_image=False,
+    is_tts=True,
+    max_output_tokens=16_384,
+    safety_off="OFF",
+    image_ratios=(),
+)
 _EMBEDDING = Profile(family="embedding", is_chat=False, is_embedding=True, search=False)
+# From 2 on the task stands in the text: ai.google.dev/gemini-api/docs/embeddings#task-types
+_NEW_EMBEDDING = replace(_EMBEDDING, family="embedding-2", task_types=False)
 # Imagen, video, music, live and agent models: none of them answers generateContent as a chat model does.
 _OTHER = Profile(family="other", is_chat=False, search=False)
-_IMAGEN = replace(_OTHER, family="imagen", is_image=True)
+_IMAGEN = replace(_OTHER, family="imagen", is_image=True, image_sizes=True, image_ratios=_IMAGEN_RATIOS)
+_IMAGEN_FAST = replace(_IMAGEN, image_sizes=False)
 
 # "Developer instruction is not enabled for models/gemma-3-27b-it", "Function calling is not enabled for ...", "JSON
 # mode is not enabled for ...". 4 calls functions; whether it takes the others is not confirmed, and words work on
@@ -147,7 +167,9 @@ _GEMMA_4 = replace(
 _TABLE: Final[tuple[tuple[re.Pattern[str], Profile], ...]] = tuple(
     (re.compile(pattern), profile)
     for pattern, profile in (
+        (r"^gemini-embedding-([2-9]|[1-9]\d)", _NEW_EMBEDDING),
         (r"embedding", _EMBEDDING),
+        (r"^imagen-(4\.0-fast|[1-3]\.)", _IMAGEN_FAST),
         (r"^imagen", _IMAGEN),
         (r"^(aqa|veo|lyria|deep-research|antigravity)|-(live|native-audio|computer-use)\b", _OTHER),
         (r"-tts\b", _TTS),
