@@ -33,8 +33,8 @@ Body = bytes | Callable[[], Awaitable[bytes]]
 class Ask:
     """One request, as a view hands it over: who asks what of which model, and with which settings.
 
-    ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError. Several bodies
-    go one after the other and make up one answer, which comes when all of theirs have.
+    ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError.
+    ``more_bodies`` go after it, one by one; the answer is made of all of theirs, and comes when each has come.
     ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
     """
 
@@ -45,7 +45,8 @@ class Ask:
     model: str
     upstream_model: str
     runtime: Runtime
-    body: Body | tuple[bytes, ...]
+    body: Body
+    more_bodies: tuple[bytes, ...] = ()
     method: str = "generateContent"
     count: int = 1
     stream: bool = False
@@ -135,7 +136,7 @@ class Exchange:
     def _answer(self) -> AsyncGenerator[list[Delta], None]:
         if len(self._voices) == 1:
             return self._voices[0].run()
-        return together(self._voices) if self._ask.count > 1 else in_turn(self._voices)
+        return in_turn(self._voices) if self._ask.more_bodies else together(self._voices)
 
     # Admission
 
@@ -145,9 +146,8 @@ class Exchange:
             raise errors.NotReady(refusals.JOURNAL_FULL, retry_after=5)
         await self._take()
         body = self._ask.body
-        if isinstance(body, tuple):
-            return body
-        return [body if isinstance(body, bytes) else await body()] * self._ask.count
+        first = body if isinstance(body, bytes) else await body()
+        return [first] * self._ask.count + list(self._ask.more_bodies)
 
     async def _take(self) -> None:
         """Take from the member's and the address's windows, all or none. Raises LimitReached."""
