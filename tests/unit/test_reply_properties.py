@@ -7,9 +7,11 @@ from typing import Any
 import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openai.lib.streaming._deltas import accumulate_delta
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from keys.rules import Outcome
-from proxy.translation.openai import ChunkEncoder, fold
+from proxy.translation.openai import ChunkEncoder, Form, fold
 from proxy.translation.reply import Delta, TextDelta, Translator
 
 anything = st.recursive(
@@ -18,14 +20,28 @@ anything = st.recursive(
     max_leaves=6,
 )
 texts = st.sampled_from(["", " ", "\n", "Hello", " wörld", "\u200b", "😀", "\u2028", '"quoted"']) | st.text(max_size=10)
-calls = st.fixed_dictionaries({"name": texts}, optional={"args": anything, "id": texts})
+pieces = st.fixed_dictionaries(
+    {"jsonPath": st.sampled_from(["$.a", "$.a.b", "$.a[1]", "$['a'][0].b", "$[0]", "$", "a"]) | texts},
+    optional={"stringValue": texts, "numberValue": anything, "boolValue": anything, "nullValue": anything},
+)
+calls = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": texts,
+        "args": anything,
+        "id": st.sampled_from(["a", "b"]) | texts,
+        "partialArgs": st.lists(pieces | anything, max_size=2) | anything,
+        "willContinue": st.booleans() | anything,
+    },
+)
+mimes = st.sampled_from(["image/png", "audio/L16;rate=24000", "audio/mpeg"]) | texts
 parts = st.fixed_dictionaries(
     {},
     optional={
         "text": texts | anything,
         "thought": st.booleans() | anything,
-        "thoughtSignature": texts,
-        "inlineData": st.fixed_dictionaries({}, optional={"mimeType": texts, "data": texts}) | anything,
+        "thoughtSignature": texts | anything,
+        "inlineData": st.fixed_dictionaries({}, optional={"mimeType": mimes, "data": texts}) | anything,
         "functionCall": calls | anything,
         "executableCode": st.fixed_dictionaries({"code": texts}) | anything,
         "codeExecutionResult": st.fixed_dictionaries({"output": texts}) | anything,
@@ -35,6 +51,21 @@ reasons = (
     st.sampled_from(["STOP", "MAX_TOKENS", "SAFETY", "OTHER", "NEW", "FINISH_REASON_UNSPECIFIED", 1, 3]) | anything
 )
 logprobs = st.fixed_dictionaries({"chosenCandidates": st.lists(st.fixed_dictionaries({"token": texts}), max_size=2)})
+numbers = st.integers(-1, 30) | anything
+pages = st.fixed_dictionaries({"web": st.fixed_dictionaries({"uri": texts}, optional={"title": texts})})
+segments = st.fixed_dictionaries(
+    {}, optional={"startIndex": numbers, "endIndex": numbers, "partIndex": numbers, "text": texts | anything}
+)
+supports = st.fixed_dictionaries({"segment": segments, "groundingChunkIndices": st.lists(numbers, max_size=3)})
+grounding = st.fixed_dictionaries(
+    {
+        "groundingChunks": st.lists(pages | anything, max_size=3),
+        "groundingSupports": st.lists(supports | anything, max_size=3),
+    }
+)
+citations = st.fixed_dictionaries(
+    {"citations": st.lists(st.fixed_dictionaries({"uri": texts, "startIndex": numbers, "endIndex": numbers}))}
+)
 candidates = st.fixed_dictionaries(
     {},
     optional={
@@ -42,6 +73,8 @@ candidates = st.fixed_dictionaries(
         "content": st.fixed_dictionaries({"parts": st.lists(parts | anything, max_size=3) | anything}) | anything,
         "finishReason": reasons,
         "logprobsResult": logprobs | anything,
+        "groundingMetadata": grounding | anything,
+        "citationMetadata": citations | anything,
     },
 )
 events = st.fixed_dictionaries(
@@ -54,32 +87,53 @@ events = st.fixed_dictionaries(
     },
 )
 answers = st.lists(events, max_size=6)
+forms = st.builds(
+    Form,
+    old_functions=st.booleans(),
+    audio=st.sampled_from([None, "wav", "pcm16"]),
+    list_sources=st.booleans(),
+)
 
 # A busy machine draws slowly; that says nothing of the code.
 patient = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def batches_of(answer: list[dict[str, Any]]) -> tuple[Translator, list[list[Delta]]]:
-    translator = Translator()
+def batches_of(answer: list[dict[str, Any]], **rules: Any) -> tuple[Translator, list[list[Delta]]]:
+    translator = Translator(**rules)
     batches = [translator.feed(event) for event in answer]
     return translator, [*batches, translator.finish()]
 
 
-def chunks_of(translator: Translator, batches: list[list[Delta]]) -> list[dict[str, Any]]:
-    encoder = ChunkEncoder("chatcmpl-1", "gemini", 1, include_usage=True)
+def chunks_of(translator: Translator, batches: list[list[Delta]], form: Form | None = None) -> list[dict[str, Any]]:
+    encoder = ChunkEncoder("chatcmpl-1", "gemini", 1, include_usage=True, form=form)
     data = b"".join(encoder.encode(batch) for batch in batches) + encoder.end(translator.usage)
     *frames, done, nothing = data.split(b"\n\n")
     assert (done, nothing) == (b"data: [DONE]", b"")
     return [orjson.loads(frame.removeprefix(b"data: ")) for frame in frames]
 
 
+def document_of(translator: Translator, batches: list[list[Delta]], form: Form | None = None) -> Any:
+    deltas = [delta for batch in batches for delta in batch]
+    return orjson.loads(orjson.dumps(fold(deltas, translator.usage, "chatcmpl-1", "gemini", 1, form)))
+
+
+def summed(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a client of OpenAI's own makes of the chunks of one choice."""
+    message: dict[Any, Any] = {}
+    for choice in choices:
+        message = accumulate_delta(message, choice["delta"])
+    return message
+
+
 @patient
-@given(answers)
-def test_any_answer_is_a_valid_stream(answer: list[dict[str, Any]]):
+@given(answers, forms)
+def test_any_answer_is_a_valid_stream(answer: list[dict[str, Any]], form: Form):
     translator, batches = batches_of(answer)
-    *chunks, last = chunks_of(translator, batches)
+    *chunks, last = chunks_of(translator, batches, form)
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
 
+    for chunk in chunks:
+        ChatCompletionChunk.model_validate(chunk)
     assert last["choices"] == []
     assert last["usage"] is not None
     assert len(choices) == len(chunks)
@@ -92,29 +146,59 @@ def test_any_answer_is_a_valid_stream(answer: list[dict[str, Any]]):
 
 
 @patient
-@given(answers)
-def test_the_chunks_of_any_answer_add_up_to_its_document(answer: list[dict[str, Any]]):
+@given(answers, forms)
+def test_the_chunks_of_any_answer_add_up_to_its_document(answer: list[dict[str, Any]], form: Form):
     translator, batches = batches_of(answer)
-    choices = [choice for chunk in chunks_of(translator, batches) for choice in chunk["choices"]]
-    document = fold([delta for batch in batches for delta in batch], translator.usage, "chatcmpl-1", "gemini", 1)
+    choices = [choice for chunk in chunks_of(translator, batches, form) for choice in chunk["choices"]]
+    document = document_of(translator, batches, form)
 
-    for folded in orjson.loads(orjson.dumps(document))["choices"]:
+    ChatCompletion.model_validate(document)
+    for folded in document["choices"]:
         mine = [choice for choice in choices if choice["index"] == folded["index"]]
-        message = folded["message"]
-        assert "".join(each["delta"].get("content", "") for each in mine) == (message["content"] or "")
-        thoughts = "".join(each["delta"].get("reasoning_content", "") for each in mine)
-        assert thoughts == message.get("reasoning_content", "")
-        calls = [call for each in mine for call in each["delta"].get("tool_calls", [])]
-        assert [call["id"] for call in calls] == [call["id"] for call in message.get("tool_calls", [])]
-        assert [call["index"] for call in calls] == list(range(len(calls)))
+        message, streamed = folded["message"], summed(mine)
+        assert (streamed.get("content") or None) == message["content"]
+        for field in ("reasoning_content", "images", "annotations", "extra_content", "function_call"):
+            assert streamed.get(field) == message.get(field)
+        calls = [dict(call) for call in streamed.get("tool_calls", [])]
+        assert [call.pop("index") for call in calls] == list(range(len(calls)))
+        assert calls == message.get("tool_calls", [])
+        assert ("audio" in streamed) is ("audio" in message)
         assert mine[-1]["finish_reason"] == folded["finish_reason"]
+
+
+@patient
+@given(answers, st.booleans())
+def test_calls_of_any_answer_can_be_called(answer: list[dict[str, Any]], parallel: bool):
+    translator, batches = batches_of(answer, parallel=parallel, taken={"a"}.__contains__)
+
+    for choice in document_of(translator, batches)["choices"]:
+        calls = choice["message"].get("tool_calls", [])
+        ids = [call["id"] for call in calls]
+        assert len(set(ids)) == len(ids)
+        assert all(0 < len(each) <= 40 and each != "a" for each in ids)
+        assert all(call["function"]["name"] for call in calls)
+        assert all(isinstance(orjson.loads(call["function"]["arguments"]), dict) for call in calls)
+        assert parallel or len(calls) < 2
+
+
+@patient
+@given(answers)
+def test_annotations_of_any_answer_lie_within_its_text(answer: list[dict[str, Any]]):
+    translator, batches = batches_of(answer)
+
+    for choice in document_of(translator, batches)["choices"]:
+        for annotation in choice["message"].get("annotations", []):
+            place = annotation["url_citation"]
+            assert 0 <= place["start_index"] < place["end_index"] <= len(choice["message"]["content"])
+            assert place["url"]
+            assert place["title"]
 
 
 @patient
 @given(answers)
 def test_an_answer_is_answered_when_and_only_when_there_is_something_to_see(answer: list[dict[str, Any]]):
     translator, batches = batches_of(answer)
-    document = fold([delta for batch in batches for delta in batch], translator.usage, "chatcmpl-1", "gemini", 1)
+    document = document_of(translator, batches)
     shown = [choice["message"]["content"] or choice["message"].get("tool_calls") for choice in document["choices"]]
 
     assert (translator.outcome() is Outcome.ANSWERED) is translator.visible is any(shown)
