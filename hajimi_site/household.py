@@ -24,7 +24,7 @@ from proxy.relay import Relay
 from proxy.retention import keep_pruned
 from proxy.runtime import Runtime, RuntimeHolder
 from proxy.upstream.ai_studio import AiStudio
-from proxy.upstream.client import connect
+from proxy.upstream.client import Wire
 
 RESTART_SECONDS: Final = 5.0
 
@@ -60,11 +60,11 @@ class Household:
         await self.house.upstream.aclose()
 
     def _built(self, runtime: RuntimeHolder, ledger: MemoryLedger) -> House:
-        pool, client = Pool(ledger), connect()
+        pool, wire = Pool(ledger), Wire(settings.GEMINI_BASE_URL)
         journal = Journal(pool.confirm)
-        upstream = AiStudio(client, settings.GEMINI_BASE_URL)
+        upstream = AiStudio(wire, settings.GEMINI_BASE_URL)
         relay = Relay(pool, ledger, journal, upstream, timezone.get_default_timezone())
-        return House(runtime, pool, ledger, journal, Doorkeeper(), relay, client)
+        return House(runtime, pool, ledger, journal, Doorkeeper(), relay, wire.client)
 
     def _take_over(self, runtime: Runtime) -> None:
         limit = runtime.behaviour.api_key_daily_limit

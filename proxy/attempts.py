@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final, Protocol
@@ -12,6 +11,7 @@ from keys.ledger.windows import PACIFIC, day
 from keys.pool import Lease
 from keys.rules import Outcome, Verdict, judge
 from proxy.behaviour import Behaviour
+from proxy.deadline import Deadline
 from proxy.journal import AttemptRecord, UsageDelta
 from proxy.retry import Patience
 from proxy.translation.reply import Delta, Translator, Usage
@@ -64,13 +64,21 @@ class Translation(Protocol):
         """Say how the answer ended."""
 
 
+class Answer(Protocol):
+    """One call to Google on its way."""
+
+    async def batch(self) -> list[dict[str, Any]]:
+        """Return the events of one read, none at the end; the first call sends the request. Raises UpstreamError."""
+
+    async def close(self) -> None:
+        """Close the call; one that still runs is cancelled upstream."""
+
+
 class Upstream(Protocol):
     """How to reach Google: proxy.upstream.ai_studio.AiStudio, for one."""
 
-    def ask(
-        self, secret: str, model: str, body: bytes, *, method: str, stream: bool
-    ) -> AsyncGenerator[list[dict[str, Any]], None]:
-        """Yield the events of each read of the answer; raises UpstreamError."""
+    def ask(self, secret: str, model: str, body: bytes, *, method: str, stream: bool) -> Answer:
+        """Return a call that is not yet sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +134,17 @@ class Attempt:
         self._clock = clock
         self._stream = asked.stream
         self._heard = False
-        self._events = upstream.ask(lease.key.secret, lease.model, asked.body, method=asked.method, stream=asked.stream)
+        self._deadline = Deadline(asked.deadline)
+        self._answer = upstream.ask(lease.key.secret, lease.model, asked.body, method=asked.method, stream=asked.stream)
 
-    async def open(self, deadline: float, pass_on: Callable[[list[Delta]], bool]) -> list[Delta]:
+    async def open(self, pass_on: Callable[[list[Delta]], bool]) -> list[Delta]:
         """Return everything up to the first visible output, thoughts included.
 
-        ``deadline`` is in the loop's time. ``pass_on`` is offered the thoughts so far and says whether it took
-        them. Raises Failed.
+        ``pass_on`` is offered the thoughts so far and says whether it took them. Raises Failed.
         """
         held: list[Delta] = []
         while not self.translator.visible:
-            deltas = await self._read(deadline)
+            deltas = await self._read()
             if deltas is None:
                 raise Failed(self._without_output(), self.translator.category)
             held += deltas
@@ -144,16 +152,17 @@ class Attempt:
                 held = []
         return held
 
-    async def more(self, deadline: float) -> list[Delta] | None:
+    async def more(self) -> list[Delta] | None:
         """Return the deltas of the next read, or None when the answer is whole. Raises Failed when it is cut."""
-        deltas = await self._read(deadline)
+        deltas = await self._read()
         if deltas is None and self._stream and not self.translator.ended:
             raise Failed(Verdict(Outcome.CUT, 200, "ended early"))
         return deltas
 
     async def close(self) -> None:
         """Close the call; one that still runs is cancelled upstream."""
-        await self._events.aclose()
+        self._deadline.clear()
+        await self._answer.close()
 
     def record(self, outcome: Outcome) -> AttemptRecord:
         """Return the row that tells how this attempt ended."""
@@ -183,21 +192,21 @@ class Attempt:
             completion_tokens=used.completion,
         )
 
-    async def _read(self, deadline: float) -> list[Delta] | None:
+    async def _read(self) -> list[Delta] | None:
         """Return the deltas of the next read, None at the end. Raises Failed."""
         try:
-            async with asyncio.timeout_at(deadline):
-                events = await anext(self._events, None)
-            if events is None:
-                return None
-            self._heard = True
-            return [delta for event in events for delta in self.translator.feed(event)]
+            events = await self._deadline.wait(self._answer.batch)
         except TimeoutError:
             raise Failed(Verdict(Outcome.TIMEOUT, 0, "timed out")) from None
         except Refused as error:
             raise Failed(judge(error.status, error.body, datetime.fromtimestamp(self._clock(), UTC))) from error
         except UpstreamError as error:
             raise Failed(Verdict(OUTCOMES[type(error)], 0, str(error))) from error
+        if not events:
+            return None
+        self._heard = True
+        feed = self.translator.feed
+        return feed(events[0]) if len(events) == 1 else [delta for event in events for delta in feed(event)]
 
     def _without_output(self) -> Verdict:
         """Judge an answer that ended without visible output."""

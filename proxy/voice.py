@@ -114,7 +114,7 @@ class Voice:
         if pause:
             await asyncio.sleep(pause)
             attempt.started = self._now()
-        return await attempt.open(self._asked.deadline, lambda held: self._pass_on(attempt, held))
+        return await attempt.open(lambda held: self._pass_on(attempt, held))
 
     async def _look(self) -> list[Delta]:
         """Look at the racers that are done: the first that opened wins, each that failed is settled."""
@@ -143,7 +143,7 @@ class Voice:
             self._widen()
             await self._launch(pause, failed)
         elif outcome in FINAL or not self._racers:
-            raise self._refusal(failed)
+            raise await self._last_word(failed)
 
     def _widen(self) -> None:
         """After a round of failures, race with more."""
@@ -173,7 +173,7 @@ class Voice:
         if winner is None or winner.ended:
             return None
         try:
-            deltas = await winner.more(self._asked.deadline)
+            deltas = await winner.more()
         except Failed as failed:
             self._judge(winner, failed.verdict)
             self.usage = winner.translator.usage
@@ -232,6 +232,15 @@ class Voice:
         if not refund:
             self._record.usage.append(attempt.usage())
         await attempt.close()
+
+    async def _last_word(self, failed: Failed) -> errors.HajimiError:
+        """Return what the client is told when no more may be tried: that all keys rest, if that is why."""
+        if failed.verdict.outcome in POOL_EXPLAINS:
+            lease = await self._pool.lease(self._asked.model, (), self._now())
+            if isinstance(lease, Unavailable):
+                return self._no_key(lease, failed)
+            await self._pool.release(lease, refund=True, now=self._now())
+        return self._refusal(failed)
 
     def _no_key(self, unavailable: Unavailable, last: Failed | None) -> errors.HajimiError:
         if last is not None and last.verdict.outcome not in POOL_EXPLAINS:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,48 +12,35 @@ import httpx
 import orjson
 
 from proxy.sse import BadEvent, SseDecoder
-from proxy.upstream.client import Read, reader
-from proxy.upstream.errors import Cut, Garbled, Refused, Unreachable
+from proxy.upstream.client import Read, Wire
+from proxy.upstream.errors import Cut, Garbled, Refused, Unreachable, UpstreamError
 
 ERROR_BODY_LIMIT: Final = 64 * 1024
 ERROR_BODY_SECONDS: Final = 10.0
 ANSWER_LIMIT: Final = 64 * 2**20
 # What these share: the request never reached Google, so no quota was spent.
 NO_CONNECTION: Final = (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol, httpx.PoolTimeout)
+BROKEN: Final = (httpx.TransportError, aiohttp.ClientError, OSError)
+NOT_HTTP: Final = (httpx.InvalidURL, httpx.DecodingError, aiohttp.http_exceptions.HttpProcessingError)
 
 Event = dict[str, Any]
 
 
 class AiStudio:
-    """Calls the Gemini API at ``base_url`` through the process's ``client``."""
+    """Calls the Gemini API at ``base_url`` over the process's ``wire``."""
 
-    def __init__(self, client: httpx.AsyncClient, base_url: str) -> None:
-        self._client = client
+    def __init__(self, wire: Wire, base_url: str) -> None:
+        self._wire = wire
         self._base_url = base_url.rstrip("/")
 
-    async def ask(
+    def ask(
         self, secret: str, model: str, body: bytes, *, method: str = "generateContent", stream: bool = False
-    ) -> AsyncGenerator[list[Event], None]:
-        """Ask ``model``; yield the events of each read, or the one event of a whole answer.
-
-        Raises Refused, Unreachable, Cut or Garbled. Close the generator to cancel the call.
-        """
+    ) -> AiStudioAnswer:
+        """Return a call of ``model`` that is not yet sent."""
         verb = "streamGenerateContent?alt=sse" if stream else method
         url = _url(f"{self._base_url}/v1beta/models/{quote(model, safe='')}:{verb}")
         headers = {"x-goog-api-key": secret, "content-type": "application/json"}
-        request = self._client.build_request("POST", url, content=body, headers=headers)
-        with _our_errors():
-            response = await self._client.send(request, stream=True)
-            try:
-                await _check(response)
-                if not stream:
-                    yield [await _whole(reader(response))]
-                    return
-                events = _Events(reader(response))
-                while batch := await events.batch():
-                    yield batch
-            finally:
-                await response.aclose()
+        return AiStudioAnswer(self._wire, url, headers, body, stream=stream)
 
 
 @lru_cache(maxsize=512)
@@ -63,26 +48,67 @@ def _url(text: str) -> httpx.URL:
     return httpx.URL(text)
 
 
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    try:
-        yield
-    except NO_CONNECTION as error:
-        raise Unreachable(type(error).__name__) from error
-    except httpx.ConnectTimeout as error:
-        # The transport names every lost connection so; only a real connector fault means nothing was sent.
-        cause = error.__cause__
-        never_sent = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ServerTimeoutError)
-        raise (Unreachable if never_sent else Cut)(type(cause or error).__name__) from error
-    except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
-        raise Cut(type(error).__name__) from error
-    except (httpx.InvalidURL, httpx.DecodingError, aiohttp.http_exceptions.HttpProcessingError) as error:
-        raise Garbled(type(error).__name__) from error
+class AiStudioAnswer:
+    """One call on its way. An object, not a generator: a cancelled read leaves nothing to the garbage collector."""
+
+    def __init__(self, wire: Wire, url: httpx.URL, headers: dict[str, str], body: bytes, *, stream: bool) -> None:
+        self._wire = wire
+        self._request = (url, headers, body)
+        self._stream = stream
+        self._response: httpx.Response | None = None
+        self._events: _Events | None = None
+        self._is_over = False
+
+    async def batch(self) -> list[Event]:
+        """Return the events of one read (a whole answer: the one), none at the end.
+
+        Raises Refused, Unreachable, Cut or Garbled.
+        """
+        try:
+            if self._events is not None:
+                return await self._events.batch()
+            return await self._first()
+        except UpstreamError:
+            raise
+        except (*BROKEN, *NOT_HTTP) as error:
+            raise _ours(error) from error
+
+    async def close(self) -> None:
+        """Close the call; one that still runs is cancelled upstream."""
+        self._is_over = True
+        response, self._response = self._response, None
+        if response is not None:
+            await response.aclose()
+
+    async def _first(self) -> list[Event]:
+        if self._is_over:
+            return []
+        url, headers, body = self._request
+        self._response = await self._wire.post(url, headers, body)
+        read = self._wire.reader(self._response)
+        await _check(self._response, read)
+        if self._stream:
+            self._events = _Events(read)
+            return await self._events.batch()
+        self._is_over = True
+        return [await _whole(read)]
 
 
-async def _check(response: httpx.Response) -> None:
+def _ours(error: Exception) -> UpstreamError:
+    """Return what an error of the HTTP libraries means to us."""
+    name = type(error.__cause__ or error).__name__
+    if isinstance(error, NO_CONNECTION):
+        return Unreachable(name)
+    if isinstance(error, httpx.ConnectTimeout):
+        # The transport names every lost connection so; only a real connector fault means that nothing was sent.
+        never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError | aiohttp.ServerTimeoutError)
+        return Unreachable(name) if never_sent else Cut(name)
+    return Garbled(name) if isinstance(error, NOT_HTTP) else Cut(name)
+
+
+async def _check(response: httpx.Response, read: Read) -> None:
     if response.status_code != 200:
-        raise Refused(response.status_code, await _error_body(reader(response)))
+        raise Refused(response.status_code, await _error_body(read))
     if response.headers.get("content-encoding", "identity") != "identity":
         raise Garbled("compressed answer")
 
@@ -110,7 +136,9 @@ async def _whole(read: Read) -> Event:
         event = orjson.loads(b"".join(pieces))
     except orjson.JSONDecodeError as error:
         raise Garbled("answer is not JSON") from error
-    return _checked(event)
+    if (trouble := _trouble(event)) is not None:
+        raise trouble
+    return event  # type: ignore[no-any-return]
 
 
 class _Events:
@@ -119,40 +147,50 @@ class _Events:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._decoder = SseDecoder()
-        self._bytes = 0
-        self._events = 0
+        self._some_bytes = False
+        self._some_events = False
+        self._trouble: UpstreamError | None = None
 
     async def batch(self) -> list[Event]:
         """Return at least one event, or none at the end of the answer."""
+        if self._trouble is not None:
+            raise self._trouble
         try:
             while data := await self._read():
-                self._bytes += len(data)
+                self._some_bytes = True
                 if events := self._decoder.feed(data):
-                    return self._counted(events)
+                    return self._good(events)
         except BadEvent as error:
             raise Garbled("event is not JSON") from error
-        return self._counted(self._last())
+        return self._good(self._last())
 
     def _last(self) -> list[Any]:
         try:
-            return self._decoder.finish()
+            events = self._decoder.finish()
         except BadEvent as error:
-            raise (Cut("ended inside an event") if self._events else Garbled("no events")) from error
-
-    def _counted(self, events: list[Any]) -> list[Event]:
-        self._events += len(events)
-        if self._bytes and not self._events:
+            raise (Cut("ended inside an event") if self._some_events else Garbled("no events")) from error
+        if self._some_bytes and not self._some_events and not events:
             raise Garbled("no events")
-        return [_checked(event) for event in events]
+        return events
+
+    def _good(self, events: list[Any]) -> list[Event]:
+        """Return the events before the first bad one; what is wrong with that is raised by the next call."""
+        for number, event in enumerate(events):
+            self._trouble = _trouble(event)
+            if self._trouble is not None:
+                if not number:
+                    raise self._trouble
+                return events[:number]
+        self._some_events = self._some_events or bool(events)
+        return events
 
 
-def _checked(event: Any) -> Event:
-    """Return the event. Google reports errors inside a stream, too: then raise Refused."""
+def _trouble(event: Any) -> UpstreamError | None:
+    """Return what is wrong with an event: Google reports errors inside a stream, too."""
     if not isinstance(event, dict):
-        raise Garbled("event is not an object")
+        return Garbled("event is not an object")
     error = event.get("error")
-    if isinstance(error, dict):
-        code = error.get("code")
-        status = code if isinstance(code, int) and 400 <= code <= 599 else 500
-        raise Refused(status, orjson.dumps(event))
-    return event
+    if not isinstance(error, dict):
+        return None
+    code = error.get("code")
+    return Refused(code if isinstance(code, int) and 400 <= code <= 599 else 500, orjson.dumps(event))

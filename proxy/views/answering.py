@@ -99,7 +99,11 @@ class _Events:
         if self._over:
             raise StopAsyncIteration
         try:
-            deltas = await self._deltas()
+            if self._first is None:
+                deltas = await anext(self._run, None)
+            else:
+                first, self._first = self._first, None
+                deltas = await first
         except errors.HajimiError as error:
             return self._broken_off(error)
         except Exception:
@@ -117,10 +121,6 @@ class _Events:
             self._first.cancel()
             await asyncio.wait({self._first})
         await self._run.aclose()
-
-    async def _deltas(self) -> list[Delta] | None:
-        first, self._first = self._first, None
-        return await (first if first is not None else _next(self._run))
 
     def _broken_off(self, error: errors.HajimiError) -> bytes:
         self._over = True
@@ -142,9 +142,11 @@ def headers(exchange: Exchange) -> dict[str, str]:
 
 
 def openai_duration(seconds: float) -> str:
-    """Return ``seconds`` as OpenAI's rate limit headers write them: "120ms", "59s", "1h2m3s"."""
+    """Return ``seconds`` as OpenAI's rate limit headers write them: "120ms", "59s", "6m0s"."""
     if seconds < 1:
         return f"{max(math.ceil(seconds * 1000), 0)}ms"
     whole = math.ceil(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if count)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -36,7 +36,7 @@ def test_durations_are_written_as_openai_writes_them() -> None:
         "0ms",
         "120ms",
         "1s",
-        "1m",
-        "1m",
+        "1m0s",
+        "1m0s",
         "1h2m3s",
     ]

@@ -65,6 +65,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "proxy.admission",
         "proxy.attempts",
         "proxy.chorus",
+        "proxy.deadline",
         "proxy.relay",
         "proxy.voice",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -53,24 +53,36 @@ class Script:
         self.calls: list[str] = []
         self.open = 0
 
-    async def ask(
-        self, secret: str, model: str, body: bytes, *, method: str, stream: bool
-    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+    def ask(self, secret: str, model: str, body: bytes, *, method: str, stream: bool) -> Call:
         play = self.plays[min(len(self.calls), len(self.plays) - 1)]
         self.calls.append(secret)
         self.open += 1
-        try:
-            for step in play:
-                if isinstance(step, UpstreamError):
-                    raise step
-                if isinstance(step, asyncio.Event):
-                    await step.wait()
-                elif isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
-                    yield [step]
-        finally:
-            self.open -= 1
+        return Call(self, play)
+
+
+class Call:
+    """One play of a script."""
+
+    def __init__(self, script: Script, play: list[Step]) -> None:
+        self._script = script
+        self._steps = iter(play)
+        self._closed = False
+
+    async def batch(self) -> list[dict[str, Any]]:
+        for step in self._steps:
+            if isinstance(step, UpstreamError):
+                raise step
+            if isinstance(step, asyncio.Event):
+                await step.wait()
+            elif isinstance(step, float):
+                await asyncio.sleep(step)
+            else:
+                return [step]
+        return []
+
+    async def close(self) -> None:
+        self._script.open -= not self._closed
+        self._closed = True
 
 
 class Stage:
@@ -150,6 +162,15 @@ async def test_when_all_keys_rest_the_client_hears_when_the_first_returns() -> N
 
     assert caught.value.retry_after == pytest.approx(30, abs=2)
     assert stage.outcomes == ["rate_limited", "rate_limited"]
+    assert stage.is_at_rest()
+
+
+async def test_that_all_keys_rest_is_also_said_when_no_attempt_is_left() -> None:
+    stage = Stage(Script([Refused(429, orjson.dumps(QUOTA))]), keys=2, max_attempts=2)
+
+    with pytest.raises(errors.KeysResting):
+        await stage.run()
+
     assert stage.is_at_rest()
 
 
