@@ -247,7 +247,7 @@ class Exchange(http.Request):  # type: ignore[misc]
         path = unquote(self.path.decode("ascii", "replace"))
         answer = api_answers.refusal(error, number, dialect_of(normalise(path)))
         self.client_address = self.client_address or self.client.host
-        self._begin(error.status, api_answers.head(answer), error.reason().encode())
+        self._begin(error.status, api_answers.head(answer), answer.reason_phrase.encode("ascii", "ignore"))
         self._put(answer.content, last=is_read_whole)
         if not is_read_whole:
             self.finished = 1

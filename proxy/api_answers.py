@@ -86,7 +86,7 @@ def envelope(error: HajimiError, number: int, dialect: Dialect = Dialect.OPENAI)
         kind = ANTHROPIC_TYPE.get(error.status, "api_error")
         return {
             "type": "error",
-            "error": {"type": kind, "message": message},
+            "error": {"type": kind, "message": message, "details": {"error_code": error.code}},
             "request_id": request_id.shown(number),
         }
     return {"error": {"message": message, "type": error.type, "param": error.param, "code": error.code}}

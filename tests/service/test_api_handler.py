@@ -84,7 +84,8 @@ def test_an_error_is_told_in_anthropic_s_words_on_its_path(server):
 
     assert document["type"] == "error"
     message = f'Member "Ann 安" waits 7 s. ({document["request_id"]})'
-    assert document["error"] == {"type": "rate_limit_error", "message": message}
+    details = {"error_code": "rate_limit_exceeded"}
+    assert document["error"] == {"type": "rate_limit_error", "message": message, "details": details}
     assert document["request_id"].startswith("req_")
 
 

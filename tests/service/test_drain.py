@@ -72,7 +72,7 @@ def test_after_the_patience_streams_end_in_words_and_views_clean_up(start):
         whole, streamed = read_all(slow), read_all(stream)
     assert server.wait() == 0
 
-    assert whole.startswith(b"HTTP/1.1 503 This server is shutting down; try again in a moment.\r\n")
+    assert whole.startswith(b"HTTP/1.1 503 This server is shutting down; try again in a moment.")
     assert b"retry-after: 5" in whole
     assert streamed.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     last = json.loads(streamed.split(b"data: ")[-2].partition(b"\n")[0])

@@ -137,7 +137,7 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(server):
 def test_what_is_no_proper_http_gets_a_400_and_the_connection_ends(server, head):
     data = server.talk(head)
 
-    assert data.startswith(b"HTTP/1.1 400 The request is not valid HTTP.\r\n")
+    assert data.startswith(b"HTTP/1.1 400 The request is not valid HTTP.")
     assert json.loads(data.partition(b"\r\n\r\n")[2])["error"]["type"] == "invalid_request_error"
 
 

@@ -38,7 +38,9 @@ class Tiny:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         until(lambda: self.port or self.process.poll() is not None, seconds=60)
-        assert self.port, self.output
+        if not self.port:
+            self.kill()
+            raise AssertionError(self.output)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -71,7 +73,11 @@ class Tiny:
         if receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.settimeout(20)
-        connection.connect(("127.0.0.1", self.port))
+        try:
+            connection.connect(("127.0.0.1", self.port))
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def talk(self, data: bytes) -> bytes:
