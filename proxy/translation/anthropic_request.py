@@ -24,7 +24,7 @@ def parse(document: object, *, counting: bool = False) -> Chat:
     """
     if not isinstance(document, dict):
         raise Invalid(_("The request body must be a JSON object."))
-    _refuse_servers(document)
+    _refuse_state(document)
     thinking = _thinking(document)
     functions, searches = _tools(document.get("tools"))
     choice, parallel = _tool_choice(document.get("tool_choice"), functions, searches)
@@ -53,7 +53,11 @@ def parse(document: object, *, counting: bool = False) -> Chat:
     )
 
 
-def _refuse_servers(document: Document) -> None:
+def _refuse_state(document: Document) -> None:
+    if document.get("thread") is not None:
+        # Anthropic's own clients know this code, and then send the whole conversation by themselves.
+        sentence = _("thread: nothing is stored here; send the whole conversation without it.")
+        raise Invalid(sentence, param="thread", code="thread_unsupported_request")
     if reading.items(document.get("mcp_servers"), "mcp_servers"):
         raise Invalid.at("mcp_servers", _("%(param)s: tools on other servers are not called from here."))
 

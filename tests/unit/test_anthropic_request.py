@@ -320,6 +320,7 @@ def test_a_count_needs_no_limit_of_the_answer() -> None:
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "other"}}, "tool_choice.name"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"tool_choice": "auto"}, "tool_choice"),
+        ({"thread": {"type": "create"}}, "thread"),
         ({"mcp_servers": [{"url": "https://x.y"}]}, "mcp_servers"),
     ],
 )
