@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from keys import vault
 from keys.ledger.memory import MemoryLedger
 from keys.members import Doorkeeper
 from keys.pool import Lease, Pool, PoolKey
@@ -43,7 +44,7 @@ class Household:
         runtime = RuntimeHolder()
         await runtime.start()
         ledger = MemoryLedger()
-        await asyncio.to_thread(_recount, ledger)
+        await asyncio.to_thread(_read_in, ledger)
         self.house = self._built(runtime, ledger)
         self._take_over(runtime.current)
         self.house.journal.start()
@@ -107,8 +108,9 @@ async def _kept(name: str, begin: Callable[[], Awaitable[Any]]) -> None:
         await asyncio.sleep(RESTART_SECONDS)
 
 
-def _recount(ledger: MemoryLedger) -> None:
+def _read_in(ledger: MemoryLedger) -> None:
     try:
+        vault.unlock()
         recount(ledger, timezone.now())
     finally:
         connections.close_all()
