@@ -7,7 +7,8 @@ from typing import Final
 
 from proxy.paths import Dialect
 from proxy.routing import Routes
-from proxy.views import anthropic, gemini, models
+from proxy.views import anthropic, audio, gemini, images, models
+from proxy.views.embeddings import embeddings
 from proxy.views.openai import chat_completions
 from proxy.views.responses import responses
 from proxy.views.unsupported import unsupported
@@ -19,10 +20,11 @@ ROUTES: Final[Routes] = {
     "/v1/models": {"GET": models.models},
     "/v1/chat/completions": {"POST": chat_completions},
     "/v1/completions": {"POST": unsupported},
-    "/v1/embeddings": {"POST": unsupported},
-    "/v1/images/generations": {"POST": unsupported},
-    "/v1/audio/speech": {"POST": unsupported},
-    "/v1/audio/transcriptions": {"POST": unsupported},
+    "/v1/embeddings": {"POST": embeddings},
+    "/v1/images/generations": {"POST": images.generations},
+    "/v1/audio/speech": {"POST": audio.speech},
+    "/v1/audio/transcriptions": {"POST": audio.transcriptions},
+    "/v1/audio/translations": {"POST": audio.translations},
     "/v1/messages": {"POST": anthropic.messages},
     "/v1/messages/count_tokens": {"POST": anthropic.count_tokens},
     "/v1/responses": {"POST": responses},
