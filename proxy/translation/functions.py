@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.translation import schema
 from proxy.translation.families import Profile
 from proxy.translation.gemini_schema import converted_object
 from proxy.translation.invalid import Invalid, _, shown
 from proxy.translation.profiles import Resolved
+from proxy.translation.ready_schema import ready_object
 from proxy.translation.turns import Chat, Tool, ToolCall, ToolChoice
 
 # "Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons
@@ -122,7 +122,7 @@ def _declaration(tool: Tool, name: str, profile: Profile) -> dict[str, Any]:
     declaration: dict[str, Any] = {"name": name}
     if tool.description:
         declaration["description"] = tool.description
-    parameters = schema.ready_object(tool.parameters)
+    parameters = ready_object(tool.parameters)
     if parameters is not None and profile.json_schema:
         declaration["parametersJsonSchema"] = parameters
     elif parameters is not None:

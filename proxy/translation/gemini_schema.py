@@ -161,9 +161,11 @@ def _both(one: Any, other: Any) -> Any:
 
 
 def _nullable_if(nullable: bool, node: dict[str, Any]) -> dict[str, Any]:
-    if nullable:
-        for each in node.get("anyOf", [node]):
-            each["nullable"] = True
+    if nullable and "anyOf" in node:
+        for each in node["anyOf"]:
+            _nullable_if(True, each)
+    elif nullable:
+        node["nullable"] = True
     return node
 
 

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.translation import reading, schema
+from proxy.translation import reading
 from proxy.translation.gemini_schema import converted
 from proxy.translation.invalid import Invalid, Term, _, shown
 from proxy.translation.reading import Document
+from proxy.translation.ready_schema import ready
+from proxy.translation.schema import check
 from proxy.translation.turns import Chat
 
 _FORMATS: Final = ("text", "json_object", "json_schema")
@@ -42,7 +44,7 @@ def read(document: Document) -> tuple[bool, Mapping[str, Any] | None]:
 
 
 def _schema(value: Any, place: str) -> Mapping[str, Any] | None:
-    return None if value is None else schema.check(value, place)
+    return None if value is None else check(value, place)
 
 
 def config(chat: Chat, *, json_schema: bool) -> dict[str, Any]:
@@ -52,8 +54,8 @@ def config(chat: Chat, *, json_schema: bool) -> dict[str, Any]:
     """
     fields: dict[str, Any] = {"responseMimeType": "application/json"}
     if chat.json_schema:
-        ready = schema.ready(chat.json_schema)
-        fields |= {"responseJsonSchema": ready} if json_schema else {"responseSchema": converted(ready)}
+        schema = ready(chat.json_schema)
+        fields |= {"responseJsonSchema": schema} if json_schema else {"responseSchema": converted(schema)}
     return fields
 
 
@@ -62,4 +64,4 @@ def words(chat: Chat, *, tools: bool) -> str:
     asked = IN_WORDS_WITH_TOOLS if tools else IN_WORDS
     if not chat.json_schema:
         return asked
-    return f"{asked} {OF_THIS_SCHEMA}\n{orjson.dumps(schema.ready(chat.json_schema)).decode()}"
+    return f"{asked} {OF_THIS_SCHEMA}\n{orjson.dumps(ready(chat.json_schema)).decode()}"

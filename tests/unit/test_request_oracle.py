@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from proxy.translation.chat import parse
 from proxy.translation.invalid import Invalid
 from proxy.translation.profiles import DEFAULT_CHAT_MODELS, resolve
-from proxy.translation.request import Options, build
+from proxy.translation.request import Options, build, call_ids
 from tests.chats import CHATS
 from tests.oracle import complaints
 from tests.shared import SHARED, needs_shared
@@ -34,6 +36,7 @@ MODELS = (
     "gemma-3-27b-it",
     "gemma-4-31b-it",
     "gpt-5",
+    "gemini-2.5-flash-preview-tts",
 )
 ALIASES = ("", "-thinking-none", "-thinking-minimal", "-thinking-medium", "-thinking-high")
 OPTIONS = Options(random_string="aB3xY", search_prompt="(search the web)", output_token_limit=None)
@@ -61,18 +64,25 @@ def test_sillytaverns_requests_are_taken_by_every_family(document: dict[str, Any
 
 @needs_shared
 @pytest.mark.parametrize("model", MODELS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(document=CHATS, alias=st.sampled_from(ALIASES), search=st.booleans(), random=st.booleans())
 def test_any_chat_is_taken_by_every_family(
     model: str, document: dict[str, Any], alias: str, search: bool, random: bool
 ) -> None:
     resolved = resolve(model + alias + ("-search" if search and resolve(model).profile.search else ""))
     chat = parse({"model": resolved.asked, **document})
-    options = Options(random_string="aB3xY" if random else None, search_prompt="(search)")
+    kept = dict.fromkeys(call_ids(chat)[::2], "c2lnbmF0dXJl")
+    options = Options(random_string="aB3xY" if random else None, search_prompt="(search)", signatures=kept)
 
+    if chat.tool_choice and chat.tool_choice.mode == "required" and not resolved.profile.functions:
+        # A model without functions can not be made to call one; nothing else is refused.
+        with pytest.raises(Invalid):
+            build(chat, resolved, options)
+        return
     body = build(chat, resolved, options)
 
     assert complaints(resolved.name, body) == []
+    assert orjson.loads(orjson.dumps(body)) == body
     assert_shape(body, options)
 
 
@@ -81,8 +91,23 @@ def assert_shape(body: dict[str, Any], options: Options) -> None:
     contents = body["contents"]
     roles = [content["role"] for content in contents]
     assert all(one != other for one, other in pairwise(roles))
-    assert all(part.get("text") != "" for content in contents for part in content["parts"])
+    parts = [part for content in contents for part in content["parts"]]
+    assert all(part["text"] or "thoughtSignature" in part for part in parts if "text" in part)
+    names = {part["functionCall"]["name"] for part in parts if "functionCall" in part}
+    assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}", name) for name in names)
     last_user = [content for content in contents if content["role"] == "user"][-1]["parts"]
-    if options.random_string and "tools" not in body:
+    if {"text": options.random_string} in parts:
         assert last_user[0] == {"text": options.random_string}
         assert len(last_user) > 1
+        assert "tools" not in body
+
+
+@needs_shared
+@pytest.mark.parametrize("model", ["gemini-2.5-pro", "gemini-3.1-pro-preview", "gemini-4-neon"])
+def test_the_random_string_is_sent_with_plain_chats(model: str) -> None:
+    chat = parse({"model": model, "messages": [{"role": "user", "content": "Hi"}]})
+
+    body = build(chat, resolve(model), OPTIONS)
+
+    assert body["contents"][0]["parts"] == [{"text": "aB3xY"}, {"text": "Hi"}]
+    assert complaints(model, body) == []
