@@ -17,7 +17,8 @@ if [ -z "$here" ]; then
     "$python" -m venv .venv
 fi
 
-if ! cmp -s "$lock" ".venv/$lock"; then
+# The longer list holds everything of the shorter one, in the same versions.
+if ! cmp -s "$lock" ".venv/$lock" && ! cmp -s requirements-dev.txt .venv/requirements-dev.txt; then
     echo "Installing $lock"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --prefer-binary --require-hashes -r "$lock"
     cp "$lock" ".venv/$lock"
