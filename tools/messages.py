@@ -160,13 +160,13 @@ def faults() -> list[str]:
 
 
 def _is_done(message: Message) -> bool:
-    return all(_both(message.string))
+    return bool(message.string) and all(_both(message.string))
 
 
 def _mismatches(message: Message) -> Iterator[str]:
     """Yield what is wrong with the places for values: the same ones must stand on both sides."""
     wanted = set(PLACE.findall(_both(message.id)[-1]))
-    for string in filter(None, _both(message.string)):
+    for string in filter(None, _both(message.string or "")):
         if set(PLACE.findall(string)) != wanted:
             yield f"the places for values differ in {string!r}"
 
