@@ -4,9 +4,9 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 # Checks and tests are about the code: they look at no .env and write no data/.
-CLEAN := ENV_FILE=/dev/null DATA_DIR="$${TMPDIR:-/tmp}/hajimi-check"
+CLEAN := ENV_FILE=/dev/null DATA_DIR=.venv/check-data
 
-.PHONY: help run demo test test-slow soak sillytavern check format messages docs lock bench image-check install install-dev
+.PHONY: help run demo test soak sillytavern check format messages docs lock bench image-check install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -18,10 +18,7 @@ demo: install-dev ## Start hajimi against a built-in Gemini simulator: no key, n
 	@exec $(PY) -m tests.gemini.demo
 
 test: install-dev ## Run every test a laptop can run
-	@$(CLEAN) $(PY) -m pytest -n auto -p no:cacheprovider -m "not slow" -rs
-
-test-slow: install-dev ## Run the tests that take long
-	@$(CLEAN) $(PY) -m pytest -n auto -p no:cacheprovider -m slow -rs
+	@$(CLEAN) $(PY) -m pytest -n auto -p no:cacheprovider -rs
 
 soak: install-dev ## A minute of admin pages, chats and hang-ups, watched for crashes and lost tasks
 	@$(CLEAN) $(PY) -m tests.soak
