@@ -82,7 +82,9 @@ def _task(document: Document) -> str | None:
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (_text(value, "input"),)
-    found = reading.items(needed(value, "input"), "input")
+    found = needed(value, "input")
+    if not isinstance(found, list):
+        raise Invalid.at("input", _("%(param)s must be a string or a list of strings."))
     if not 0 < len(found) <= MOST_TEXTS:
         raise Invalid.at("input", _("%(param)s must hold between 1 and %(most)s texts."), most=MOST_TEXTS)
     return tuple(_text(each, f"input[{index}]") for index, each in enumerate(found))

@@ -2,6 +2,7 @@
 
 from tests.gemini.calls import Call
 from tests.gemini.catalog import MODELS, Model
+from tests.gemini.making import picture, predictions, sound
 from tests.gemini.replies import (
     Answer,
     Error,
@@ -47,8 +48,11 @@ __all__ = [
     "html",
     "huge_line",
     "malformed",
+    "picture",
+    "predictions",
     "redirect",
     "reset",
+    "sound",
     "truncated",
     "withheld",
 ]

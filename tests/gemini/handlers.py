@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.gemini import catalog, errors
 from tests.gemini.calls import Call
 from tests.gemini.catalog import Model
+from tests.gemini.making import predictions
 from tests.gemini.model import EMBEDDING_SIZE, as_list, embedding, field, prompt_tokens
 from tests.gemini.replies import Answer, Error, Raw, Reply
 from tests.gemini.sending import JSON_TYPE, SSE_TYPE, Sender
@@ -79,7 +80,7 @@ class Handlers:
         return _json(complaint, 400) if complaint else None
 
     async def _reply(self, call: Call, request: web.Request) -> web.StreamResponse:
-        if not call.generates:
+        if call.method == "countTokens":
             return _done(call, _json(_other_methods(call)))
         reply = self._next(call)
         await asyncio.sleep(reply.before)
@@ -94,6 +95,8 @@ class Handlers:
     async def _answer(self, call: Call, request: web.Request, reply: Answer) -> web.StreamResponse:
         if reply.held:
             await self._gemini.gate.wait()
+        if not call.generates:
+            return _done(call, _json(_other_methods(call) if reply.events is None else reply.events[0]))
         model = catalog.find(self._gemini.models, call.model)
         assert model is not None
         return await Sender(call, request, reply, events_of(reply, model, call.body)).send()
@@ -167,7 +170,16 @@ def _other_methods(call: Call) -> Any:
         return {"totalTokens": total, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": total}]}
     if call.method == "embedContent":
         return {"embedding": _vector(call.body)}
+    if call.method == "predict":
+        return _predictions(call.body)
     return {"embeddings": [_vector(one) for one in as_list(field(call.body, "requests"))]}
+
+
+def _predictions(request: Any) -> dict[str, Any]:
+    count = int(field(field(request, "parameters", {}), "sampleCount", 4))
+    prompt = str(field(as_list(field(request, "instances"))[0], "prompt", ""))
+    document: dict[str, Any] = predictions(*[prompt] * count).events[0]
+    return document
 
 
 def _vector(request: Any) -> dict[str, Any]:

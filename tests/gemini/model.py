@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.gemini.catalog import Model
+from tests.gemini.making import picture_part, sound_part
 
 Json = dict[str, Any]
 
@@ -70,9 +71,14 @@ def prompt_tokens(body: Json) -> int:
 
 
 def echo(model: Model, body: Json) -> Content:
-    """Return the answer nobody scripted: what the user said, within the limits the request sets."""
+    """Return the answer nobody scripted: what the user said, in words, in sound or as a picture."""
     text = f"You said: {prompt_of(body)}"
     config = field(body, "generationConfig", {})
+    kinds = {str(kind).upper() for kind in as_list(field(config, "responseModalities"))}
+    if "AUDIO" in kinds:
+        return Content("", parts=(sound_part(prompt_of(body)),))
+    if "IMAGE" in kinds:
+        return Content("", parts=(picture_part(prompt_of(body)),))
     if field(config, "responseMimeType") == "application/json":
         text = json.dumps({"you_said": prompt_of(body)}, ensure_ascii=False)
     return within_limits(model, config, Content(text))
