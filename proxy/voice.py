@@ -46,7 +46,6 @@ class Voice:
         now: Callable[[], float],
         index: int = 0,
     ) -> None:
-        self.usage = Usage()
         self.winner: Attempt | None = None
         self.thoughts = Thoughts()
         self._asked = asked
@@ -61,6 +60,11 @@ class Voice:
         self._used_keys: set[int] = set()
         self._racers: dict[asyncio.Task[list[Delta]], Attempt] = {}
         self._wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of the answer so far."""
+        return self.winner.translator.usage if self.winner is not None else Usage()
 
     async def run(self) -> AsyncGenerator[list[Delta], None]:
         """Yield the answer's deltas, read by read."""
@@ -78,7 +82,6 @@ class Voice:
         finally:
             await self._cancel_racers(Outcome.CANCELLED)
             if self.winner is not None and not self.winner.ended:
-                self.usage = self.winner.translator.usage
                 await self._end(self.winner, Outcome.CANCELLED)
 
     # The race
@@ -176,12 +179,10 @@ class Voice:
             deltas = await winner.more()
         except Failed as failed:
             self._judge(winner, failed.verdict)
-            self.usage = winner.translator.usage
             await self._end(winner, Outcome.PARTIAL)
             raise errors.StoppedEarly(refusals.STOPPED_EARLY, {"message": _told(failed.verdict)}) from failed
         if deltas is not None:
             return deltas
-        self.usage = winner.translator.usage
         self._pool.succeeded(winner.lease)
         await self._end(winner, Outcome.ANSWERED)
         return winner.translator.finish()

@@ -142,6 +142,13 @@ def test_a_stream_says_the_same_as_a_whole_answer(either: House, either_client: 
     assert final.usage.to_dict() == whole.usage.to_dict()
 
 
+def test_a_stream_tells_the_tokens_of_the_prompt_at_once(either: House, either_client: Client) -> None:
+    first, *_, _stop = either_client.messages.create(model=MODEL, max_tokens=100, messages=ASK, stream=True)
+
+    assert first.type == "message_start"
+    assert first.message.usage.input_tokens
+
+
 async def test_it_streams_asynchronously(either: House, async_client: AsyncAnthropic) -> None:
     either.gemini.replies(answer(TEXT, chunks=5))
 
