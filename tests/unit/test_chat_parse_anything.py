@@ -61,19 +61,61 @@ DOCUMENT = st.builds(
 )  # fmt: skip
 
 
-# A request in order, in which one to three things are something else.
-SPOILT = st.builds(
+# A request in order, in which up to three of its fields are something else.
+SPOILT_FIELDS = st.builds(
     lambda document, changes: {"model": "gemini-2.5-pro", **document, **changes},
     CHATS,
     st.dictionaries(
         st.sampled_from(
-            ["stop", "n", "seed", "temperature", "reasoning_effort", "safety_settings", "google", "messages"]
+            [
+                "stop",
+                "n",
+                "seed",
+                "temperature",
+                "reasoning_effort",
+                "safety_settings",
+                "google",
+                "messages",
+                "tools",
+                "tool_choice",
+                "functions",
+                "function_call",
+                "response_format",
+                "modalities",
+                "audio",
+                "image_config",
+            ]
         )
         | TEXT,
         JSON | NEAR,
         max_size=3,
     ),
 )
+
+
+@st.composite
+def spoilt_inside(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a request in order in which one value, however deep inside, is something else or is gone."""
+    document = {"model": "gemini-2.5-pro", **draw(CHATS)}
+    holder: Any = document
+    for _ in range(draw(st.integers(0, 8))):
+        inner = [each for each in (holder.values() if isinstance(holder, dict) else holder) if each and is_holder(each)]
+        if not inner:
+            break
+        holder = draw(st.sampled_from(inner))
+    place = draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
+    if draw(st.booleans()):
+        holder[place] = draw(JSON | NEAR)
+    else:
+        del holder[place]
+    return document
+
+
+def is_holder(value: Any) -> bool:
+    return isinstance(value, (dict, list))
+
+
+SPOILT = SPOILT_FIELDS | spoilt_inside()
 
 
 def refusal(document: Any) -> Invalid | None:
@@ -135,6 +177,26 @@ def deep(levels: int, leaf: Any) -> Any:
         {"messages": [{"role": "user", "content": deep(100_000, "x")}]},
         {"response_format": {"type": deep(100_000, "x")}},
         {"tool_choice": deep(100_000, "x")},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"a": deep(100_000, "x")}}}]},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": deep(100_000, "x")}}]},
+        {"messages": [{"role": "assistant", "tool_calls": deep(100_000, "x")}]},
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": deep(100_000, "x")}}}],
+                }
+            ]
+        },
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "[" * 100_000}}],
+                }
+            ]
+        },
+        {"response_format": {"type": "json_object", "schema": {"a": deep(100_000, "x")}}},
         {"extra_body": {"google": {"thinking_config": {"thinking_budget": deep(100_000, 1)}}}},
     ],
 )
@@ -159,3 +221,17 @@ def test_hostile_texts_are_read_in_good_time(text: str) -> None:
     assert reads({"model": "m", "messages": [{"role": "assistant", "content": text}]})
 
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("model", ["gemini-3-flash-preview", "gemma-3-27b-it", "gemini-1.5-pro"])
+def test_very_many_calls_are_read_and_built_in_good_time(model: str) -> None:
+    names = [chr(0x4E00 + n) for n in range(10_000)]
+    calls = [{"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in names]
+    answers = [{"role": "tool", "tool_call_id": "c", "content": "x"}] * len(calls)
+    apart = [message for call in calls[:5000] for message in ({"role": "assistant", "tool_calls": [call]}, answers[0])]
+    began = time.process_time()
+
+    for messages in ([{"role": "assistant", "tool_calls": calls}, *answers], apart):
+        build(parse({"model": model, "messages": messages}), resolve(model), Options(random_string="aB3xY"))
+
+    assert time.process_time() - began < 3
