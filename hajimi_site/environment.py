@@ -66,6 +66,7 @@ BEHAVIOUR_HELP: Final[Mapping[str, str]] = {
     "random_string_length": "How many letters and digits.",
     "search_mode": "List -search twins of the models; they use Google Search.",
     "search_prompt": "Text added to the last user turn of a -search request.",
+    "list_sources": "Add the web pages of a -search answer to its text, as a list.",
     "blocked_models": "Model names or globs that are hidden and refused.",
     "allowed_models": "Model names or globs; when set, only these are listed and served.",
     "extra_models": "Model names listed although Google's list lacks them.",

@@ -24,6 +24,7 @@ from proxy.recount import recount
 from proxy.relay import Relay
 from proxy.retention import keep_pruned
 from proxy.runtime import Runtime, RuntimeHolder
+from proxy.signatures import Signatures
 from proxy.upstream.ai_studio import AiStudio
 from proxy.upstream.client import Wire
 
@@ -59,13 +60,15 @@ class Household:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.house.journal.stop()
         await self.house.upstream.aclose()
+        self.house.signatures.close()
 
     def _built(self, runtime: RuntimeHolder, ledger: MemoryLedger) -> House:
         pool, wire = Pool(ledger), Wire(settings.GEMINI_BASE_URL)
         journal = Journal(pool.confirm)
         upstream = AiStudio(wire, settings.GEMINI_BASE_URL)
-        relay = Relay(pool, ledger, journal, upstream, timezone.get_default_timezone())
-        return House(runtime, pool, ledger, journal, Doorkeeper(), relay, wire.client)
+        signatures = Signatures()
+        relay = Relay(pool, ledger, journal, upstream, signatures, timezone.get_default_timezone())
+        return House(runtime, pool, ledger, journal, Doorkeeper(), relay, signatures, wire.client)
 
     def _take_over(self, runtime: Runtime) -> None:
         limit = runtime.behaviour.api_key_daily_limit

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from proxy.journal import Journal
     from proxy.relay import Relay
     from proxy.runtime import RuntimeHolder
+    from proxy.signatures import Signatures
 
 Message = dict[str, Any]
 
@@ -35,6 +36,7 @@ class House:
     journal: Journal
     doorkeeper: Doorkeeper
     relay: Relay
+    signatures: Signatures
     upstream: httpx.AsyncClient
     ready: bool = False
     draining: bool = False

@@ -103,9 +103,10 @@ class Asked:
 class Failed(Exception):
     """An attempt brought no visible output."""
 
-    def __init__(self, verdict: Verdict, category: str = "") -> None:
+    def __init__(self, verdict: Verdict, category: str = "", *, malformed: bool = False) -> None:
         self.verdict = verdict
         self.category = category
+        self.malformed = malformed
         super().__init__(verdict.outcome)
 
 
@@ -146,7 +147,7 @@ class Attempt:
         while not self.translator.visible:
             deltas = await self._read()
             if deltas is None:
-                raise Failed(self._without_output(), self.translator.category)
+                raise self._without_output()
             held += deltas
             if held and not self.translator.visible and pass_on(held):
                 held = []
@@ -208,8 +209,10 @@ class Attempt:
         feed = self.translator.feed
         return feed(events[0]) if len(events) == 1 else [delta for event in events for delta in feed(event)]
 
-    def _without_output(self) -> Verdict:
+    def _without_output(self) -> Failed:
         """Judge an answer that ended without visible output."""
         if self._stream and not self.translator.ended and self._heard:
-            return Verdict(Outcome.CUT, 200, "ended early")
-        return Verdict(self.translator.outcome(), 200, self.translator.category)
+            return Failed(Verdict(Outcome.CUT, 200, "ended early"))
+        category = self.translator.category
+        malformed = isinstance(self.translator, Translator) and self.translator.malformed
+        return Failed(Verdict(self.translator.outcome(), 200, category), category, malformed=malformed)

@@ -34,6 +34,7 @@ class Behaviour:
     random_string_length: int = _number(5, 1, 1000)
     search_mode: bool = False
     search_prompt: str = SEARCH_PROMPT
+    list_sources: bool = False
     blocked_models: tuple[str, ...] = ()
     allowed_models: tuple[str, ...] = ()
     extra_models: tuple[str, ...] = ()

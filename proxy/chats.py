@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,11 +17,13 @@ from proxy.behaviour import Behaviour
 from proxy.fetching import Unfetchable, fetch
 from proxy.relay import Ask, Body
 from proxy.runtime import Runtime
+from proxy.signatures import Signatures
 from proxy.translation.chat import Chat
 from proxy.translation.invalid import Invalid
 from proxy.translation.media import links, with_fetched
 from proxy.translation.profiles import Resolved
-from proxy.translation.request import Options, build
+from proxy.translation.reply import Translator
+from proxy.translation.request import Options, build, call_ids, tool_names
 
 LETTERS: Final = string.ascii_letters + string.digits
 
@@ -47,10 +50,11 @@ class _Maker:
             raise refusals.unfetchable(error) from error
 
 
-def ask_for(request: ApiRequest, member: MemberView, chat: Chat, resolved: Resolved, dialect: str) -> Ask:
+async def ask_for(request: ApiRequest, member: MemberView, chat: Chat, resolved: Resolved, dialect: str) -> Ask:
     """Return what the relay is asked for ``chat``. Raises BadRequest when no body can be built for it."""
-    runtime = request.house.runtime.current
-    behaviour = runtime.behaviour
+    runtime, signatures = request.house.runtime.current, request.house.signatures
+    behaviour, ids = runtime.behaviour, call_ids(chat)
+    found = await signatures.find(ids, request.started) if ids else {}
     return Ask(
         request_id=request.request_id,
         member=member,
@@ -59,11 +63,25 @@ def ask_for(request: ApiRequest, member: MemberView, chat: Chat, resolved: Resol
         model=chat.model,
         upstream_model=resolved.name,
         runtime=runtime,
-        body=_body(_Maker(chat, resolved, runtime, _options(resolved, runtime))),
+        body=_body(_Maker(chat, resolved, runtime, _options(resolved, runtime, found))),
         count=chat.n,
         stream=chat.stream,
         upstream_stream=chat.stream and not behaviour.fake_streaming,
+        translator=_translators(chat, ids, signatures),
+        has_tools=bool(chat.tools),
     )
+
+
+def _translators(chat: Chat, ids: Collection[str], signatures: Signatures) -> Callable[[], Translator]:
+    """Return what makes the translator of each attempt."""
+    if not chat.tools:
+        return Translator
+    names, earlier = tool_names(chat), frozenset(ids)
+
+    def taken(call_id: str) -> bool:
+        return call_id in earlier or call_id in signatures
+
+    return lambda: Translator(names, parallel=chat.parallel_tool_calls, taken=taken)
 
 
 def _body(maker: _Maker) -> Body:
@@ -75,12 +93,13 @@ def _body(maker: _Maker) -> Body:
     return maker.body_with_fetched_media
 
 
-def _options(resolved: Resolved, runtime: Runtime) -> Options:
+def _options(resolved: Resolved, runtime: Runtime, signatures: Mapping[str, str]) -> Options:
     facts = runtime.models.get(resolved.name)
     return Options(
         random_string=_random_string(runtime.behaviour),
         search_prompt=runtime.behaviour.search_prompt,
         output_token_limit=facts.output_limit if facts else None,
+        signatures=signatures,
     )
 
 

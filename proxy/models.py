@@ -177,6 +177,7 @@ class Settings(models.Model):
     random_string_length = _whole(1, 1000)
     search_mode = models.BooleanField(null=True, blank=True)
     search_prompt = models.TextField(blank=True, default="")
+    list_sources = models.BooleanField(null=True, blank=True)
     blocked_models = models.TextField(blank=True, default="")
     allowed_models = models.TextField(blank=True, default="")
     extra_models = models.TextField(blank=True, default="")

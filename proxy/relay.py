@@ -21,7 +21,8 @@ from proxy.attempts import Asked, Translation, Upstream
 from proxy.chorus import in_turn, together
 from proxy.journal import Journal, Record, UsageDelta
 from proxy.runtime import Runtime
-from proxy.translation.reply import Delta, Translator, Usage
+from proxy.signatures import Signatures
+from proxy.translation.reply import Delta, ToolCallDelta, Translator, Usage
 from proxy.voice import Voice
 
 COUNTED: Final = frozenset({Outcome.ANSWERED, Outcome.PARTIAL, Outcome.CANCELLED, Outcome.TRUNCATED})
@@ -36,6 +37,7 @@ class Ask:
     ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError.
     ``more_bodies`` go after it, one by one; the answer is made of all of theirs, and comes when each has come.
     ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
+    With ``has_tools`` the thought signatures of calls are kept.
     """
 
     request_id: int
@@ -52,6 +54,7 @@ class Ask:
     stream: bool = False
     upstream_stream: bool = False
     translator: Callable[[], Translation] = Translator
+    has_tools: bool = False
 
 
 class Relay:
@@ -63,6 +66,7 @@ class Relay:
         ledger: Ledger,
         journal: Journal,
         upstream: Upstream,
+        signatures: Signatures,
         zone: tzinfo,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -70,6 +74,7 @@ class Relay:
         self.ledger = ledger
         self.journal = journal
         self.upstream = upstream
+        self.signatures = signatures
         self.zone = zone
         self.now = now
 
@@ -122,6 +127,8 @@ class Exchange:
             async with aclosing(answer):
                 async for deltas in answer:
                     self._note_output()
+                    if self._ask.has_tools:
+                        self._keep_signatures(deltas)
                     yield deltas
             outcome = self._ended_as()
         except errors.HajimiError as raised:
@@ -184,6 +191,13 @@ class Exchange:
         if not self._visible and any(voice.winner for voice in self._voices):
             self._visible = True
             self._record.first_output_ms = self._elapsed_ms()
+
+    def _keep_signatures(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            if isinstance(delta, ToolCallDelta):
+                row = self._relay.signatures.remember(delta.id, delta.signature, self._relay.now())
+                if row is not None:
+                    self._record.signatures.append(row)
 
     async def _settle(self, outcome: Outcome, error: errors.HajimiError | None) -> None:
         """Give back what was not used, and write the request down. The client's last byte waits for this."""

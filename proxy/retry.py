@@ -22,6 +22,8 @@ FINAL: Final = frozenset(
 # Nobody's fault: another key helps, but not at once.
 PAUSED: Final = frozenset({Outcome.UNAVAILABLE, Outcome.CUT})
 NOT_FOUND_KEYS: Final = 3
+# A model that botches the same call twice will do so again.
+MALFORMED_RETRIES: Final = 1
 HOLD_SHARE: Final = 0.6
 LONGEST_PAUSE: Final = 2.0
 STEPS: Final = 4
@@ -44,9 +46,11 @@ class Tally:
     empty: int = 0
     not_found: int = 0
     faults: int = 0
+    malformed: int = 0
 
-    def count(self, outcome: Outcome) -> None:
-        """Count one failed attempt."""
+    def count(self, outcome: Outcome, *, malformed: bool = False) -> None:
+        """Count one failed attempt; ``malformed``: the model botched a function call."""
+        self.malformed += malformed
         self.empty += outcome is Outcome.EMPTY
         self.not_found += outcome is Outcome.NOT_FOUND
         self.faults += outcome in PAUSED
@@ -57,6 +61,8 @@ def pause_after(outcome: Outcome, tally: Tally, patience: Patience) -> float | N
     if outcome in FINAL or tally.attempts >= patience.max_attempts:
         return None
     if outcome is Outcome.EMPTY and tally.empty > patience.max_empty:
+        return None
+    if tally.malformed > MALFORMED_RETRIES:
         return None
     if outcome is Outcome.NOT_FOUND and tally.not_found >= NOT_FOUND_KEYS:
         return None

@@ -139,7 +139,7 @@ class Voice:
         """Settle a failed attempt; start the next, wait for other racers, or raise what the client is told."""
         outcome = failed.verdict.outcome
         self._judge(attempt, failed.verdict)
-        self._tally.count(outcome)
+        self._tally.count(outcome, malformed=failed.malformed)
         await self._end(attempt, outcome)
         pause = pause_after(outcome, self._tally, self._asked.patience)
         if pause is not None:

@@ -29,7 +29,7 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
     member = member_of(request)
     runtime = request.house.runtime.current
     chat = _chat(request)
-    ask = ask_for(request, member, chat, model_of(chat.model, runtime), "anthropic")
+    ask = await ask_for(request, member, chat, model_of(chat.model, runtime), "anthropic")
     exchange = request.house.relay.exchange(ask)
     message_id = "msg_" + request_id.shown(request.request_id).removeprefix("req_")
     thoughts = bool(chat.include_thoughts)
@@ -46,7 +46,7 @@ async def count_tokens(request: ApiRequest) -> HttpResponse:
     member = member_of(request)
     chat = replace(_chat(request, counting=True), stream=False)
     resolved = model_of(chat.model, request.house.runtime.current, "countTokens")
-    ask = ask_for(request, member, chat, resolved, "anthropic")
+    ask = await ask_for(request, member, chat, resolved, "anthropic")
     body = _to_be_counted(ask.body, resolved.name)
     ask = replace(ask, method="countTokens", body=body, translator=PlainTranslator)
     counted = only_event(await collected(request, request.house.relay.exchange(ask)))

@@ -7,12 +7,13 @@ from django.http.response import HttpResponseBase
 from proxy import refusals, request_id
 from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
+from proxy.behaviour import Behaviour
 from proxy.chats import ask_for
 from proxy.paths import Dialect
 from proxy.sse import HEARTBEAT
 from proxy.translation.chat import Chat, parse
 from proxy.translation.invalid import Invalid
-from proxy.translation.openai import ChunkEncoder, fold
+from proxy.translation.openai import ChunkEncoder, Form, fold
 from proxy.views.answering import collected, streamed
 from proxy.views.entrance import document_of, member_of, model_of
 
@@ -22,17 +23,17 @@ async def chat_completions(request: ApiRequest) -> HttpResponseBase:
     member = member_of(request)
     runtime = request.house.runtime.current
     chat = _chat(request)
-    ask = ask_for(request, member, chat, model_of(chat.model, runtime), "openai")
+    ask = await ask_for(request, member, chat, model_of(chat.model, runtime), "openai")
     exchange = request.house.relay.exchange(ask)
     response_id = "chatcmpl-" + request_id.shown(request.request_id).removeprefix("req_")
-    created = int(request.started)
+    created, form = int(request.started), _form(chat, runtime.behaviour)
     if chat.stream:
-        encoder = ChunkEncoder(response_id, chat.model, created, chat.include_usage)
+        encoder = ChunkEncoder(response_id, chat.model, created, chat.include_usage, form)
         return await streamed(
             request, exchange, encoder, runtime.behaviour, dialect=Dialect.OPENAI, heartbeat=HEARTBEAT
         )
     deltas = await collected(request, exchange)
-    return answer_json(fold(deltas, exchange.usage, response_id, chat.model, created))
+    return answer_json(fold(deltas, exchange.usage, response_id, chat.model, created, form))
 
 
 def _chat(request: ApiRequest) -> Chat:
@@ -40,3 +41,12 @@ def _chat(request: ApiRequest) -> Chat:
         return parse(document_of(request))
     except Invalid as error:
         raise refusals.invalid(error) from None
+
+
+def _form(chat: Chat, behaviour: Behaviour) -> Form:
+    """Return the forms this client wants its answer in."""
+    audio = None
+    if chat.voice is not None:
+        audio = "pcm16" if chat.voice.format == "pcm16" else "wav"
+    in_json = chat.json_mode or chat.json_schema is not None
+    return Form(old_functions=chat.old_functions, audio=audio, list_sources=behaviour.list_sources and not in_json)

@@ -26,7 +26,7 @@ async def responses(request: ApiRequest) -> HttpResponseBase:
     runtime = request.house.runtime.current
     document = document_of(request)
     chat = _chat(document)
-    ask = ask_for(request, member, chat, model_of(chat.model, runtime), "responses")
+    ask = await ask_for(request, member, chat, model_of(chat.model, runtime), "responses")
     exchange = request.house.relay.exchange(ask)
     response_id = "resp_" + request_id.shown(request.request_id).removeprefix("req_")
     echo = head(document, response_id, chat.model, int(request.started))

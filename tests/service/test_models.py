@@ -64,7 +64,7 @@ def runtime(
 
 @asynccontextmanager
 async def client(served: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    house = House(RuntimeHolder(served), *[cast(Any, None)] * 3, Doorkeeper(digest), *[cast(Any, None)] * 2, ready=True)
+    house = House(RuntimeHolder(served), *[cast(Any, None)] * 3, Doorkeeper(digest), *[cast(Any, None)] * 3, ready=True)
     transport = httpx.ASGITransport(ApiHandler(house, ROUTES))
     async with httpx.AsyncClient(transport=transport, base_url="http://hajimi") as one:
         yield one
