@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop as _
 from proxy import errors
 from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
+from proxy.errors import Quoted
 from proxy.translation import speech as speaking
 from proxy.translation import transcriptions as hearing
 from proxy.translation.transcriptions import Upload
@@ -77,8 +78,9 @@ def _form(request: ApiRequest) -> tuple[Mapping[str, str], Upload | None]:
     files = _Files()
     try:
         fields, _files = MultiPartParser(told, BytesIO(request.body), [files], "utf-8").parse()
-    except (MultiPartParserError, SuspiciousOperation) as error:
-        raise errors.BadRequest(BROKEN_FORM, {"reason": str(error)}) from None
+    except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError) as error:
+        # The last two: Django believes every name of a character set.
+        raise errors.BadRequest(BROKEN_FORM, {"reason": Quoted(str(error)[:200])}) from None
     return {name: str(value) for name, value in fields.items()}, files.upload
 
 

@@ -51,7 +51,7 @@ def content_of(reply: Answer, model: Model, body: Json) -> Content:
     """Return what an answer says: the script's words, or the echo within the limits of the request."""
     if reply.text is None:
         content = echo(model, body)
-        return replace(content, thoughts=reply.thoughts or content.thoughts, parts=reply.parts)
+        return replace(content, thoughts=reply.thoughts or content.thoughts, parts=reply.parts or content.parts)
     thought_tokens = tokens_of(reply.thoughts)
     return Content(reply.text, reply.thoughts, reply.finish, thought_tokens, reply.parts)
 
