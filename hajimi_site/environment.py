@@ -29,7 +29,7 @@ from hajimi_site.kinds import (
     split,
     whole,
 )
-from proxy.behaviour import Behaviour
+from proxy.behaviour import HELP, Behaviour
 
 
 class BadEnvironment(ImproperlyConfigured):
@@ -52,31 +52,6 @@ class Variable:
     old_names: tuple[str, ...] = ()
 
 
-BEHAVIOUR_HELP: Final[Mapping[str, str]] = {
-    "max_requests_per_minute": "Requests per minute, for each member.",
-    "max_requests_per_day_per_ip": "Requests per day from one address.",
-    "api_key_daily_limit": "Requests per key and Google day (Pacific time); hard.",
-    "fake_streaming": "Fetch the whole answer first while the client is kept alive; false passes it on as it comes.",
-    "max_empty_responses": "Further attempts after an empty answer.",
-    "max_attempts": "Attempts (key uses) for one request at the most, racers included.",
-    "concurrent_requests": "Attempts raced at the start of a request.",
-    "increase_concurrent_on_failure": "Racers added after a round that brought no answer.",
-    "max_concurrent_requests": "Racers at the most, at all times.",
-    "random_string": "Put a few random letters and digits at the start of the last user turn.",
-    "random_string_length": "How many letters and digits.",
-    "search_mode": "List -search twins of the models; they use Google Search.",
-    "search_prompt": "Text added to the last user turn of a -search request.",
-    "list_sources": "Add the web pages of a -search answer to its text, as a list.",
-    "blocked_models": "Model names or globs that are hidden and refused.",
-    "allowed_models": "Model names or globs; when set, only these are listed and served.",
-    "extra_models": "Model names listed although Google's list lacks them.",
-    "fetch_media": "Fetch http(s) images for clients; off, only data URLs are taken.",
-    "headers_hold_seconds": "How long the answer's headers wait while attempts fail over.",
-    "heartbeat_seconds": "Seconds between keep-alive comments.",
-    "upstream_timeout_seconds": "Seconds one request may take in all.",
-    "log_retention_days": "Days that request logs are kept.",
-}
-
 BEHAVIOUR_OLD_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "max_attempts": ("MAX_RETRY_NUM",),
     "heartbeat_seconds": ("FAKE_STREAMING_INTERVAL",),
@@ -93,7 +68,7 @@ def _behaviour_variable(field: Any) -> Variable:
         field.name.upper(),
         _behaviour_kind(field),
         field.default,
-        BEHAVIOUR_HELP[field.name],
+        HELP[field.name],
         old_names=BEHAVIOUR_OLD_NAMES.get(field.name, ()),
     )
 

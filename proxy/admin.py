@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from keys.models import Key
 from keys.pool import PoolKey
 from proxy import probe, request_id, revision, runtime
-from proxy.behaviour import Behaviour
+from proxy.behaviour import HELP, Behaviour
 from proxy.models import Attempt, BlockedModel, RequestLog, Settings, UpstreamModel
 
 SHOWN_AT_MOST: Final = 1_000
@@ -165,8 +165,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
 def _help(name: str) -> str:
     inherited = format_html(gettext("Empty inherits <b>{}</b>."), _shown(getattr(settings.BEHAVIOUR, name)))
-    span = _span(name)
-    return format_html("{} {}", inherited, span) if span else inherited
+    return format_html("{} {} {}", gettext(HELP[name]), inherited, _span(name))
 
 
 def _shown(value: object) -> str:

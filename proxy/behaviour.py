@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 SEARCH_PROMPT: Final = "（使用搜索工具联网搜索，需要在content中结合搜索内容）"
+
+
+def _(text: str) -> str:
+    """Mark a sentence for translation; it is translated where it is shown."""
+    return text
+
+
+HELP: Final[Mapping[str, str]] = {
+    "max_requests_per_minute": _("Requests per minute, for each member."),
+    "max_requests_per_day_per_ip": _("Requests per day from one address."),
+    "api_key_daily_limit": _("Requests per key and Google day (Pacific time); hard."),
+    "fake_streaming": _("Fetch the whole answer first while the client is kept alive; false passes it on as it comes."),
+    "max_empty_responses": _("Further attempts after an empty answer."),
+    "max_attempts": _("Attempts (key uses) for one request at the most, racers included."),
+    "concurrent_requests": _("Attempts raced at the start of a request."),
+    "increase_concurrent_on_failure": _("Racers added after a round that brought no answer."),
+    "max_concurrent_requests": _("Racers at the most, at all times."),
+    "random_string": _("Put a few random letters and digits at the start of the last user turn."),
+    "random_string_length": _("How many letters and digits."),
+    "search_mode": _("List -search twins of the models; they use Google Search."),
+    "search_prompt": _("Text added to the last user turn of a -search request."),
+    "list_sources": _("Add the web pages of a -search answer to its text, as a list."),
+    "blocked_models": _("Model names or globs that are hidden and refused."),
+    "allowed_models": _("Model names or globs; when set, only these are listed and served."),
+    "extra_models": _("Model names listed although Google's list lacks them."),
+    "fetch_media": _("Fetch http(s) images for clients; off, only data URLs are taken."),
+    "headers_hold_seconds": _("How long the answer's headers wait while attempts fail over."),
+    "heartbeat_seconds": _("Seconds between keep-alive comments."),
+    "upstream_timeout_seconds": _("Seconds one request may take in all."),
+    "log_retention_days": _("Days that request logs are kept."),
+}
 
 
 def _number(default: float, least: float, most: float | None = None) -> Any:

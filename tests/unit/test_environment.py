@@ -15,7 +15,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from hajimi_site import env_file, environment, former, secret_key
-from proxy.behaviour import Behaviour
+from proxy.behaviour import HELP, Behaviour
 from proxy.models import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def test_behaviour_settings_form_and_variables_are_the_same_list() -> None:
     form = [field.name for field in Settings._meta.get_fields() if field.name != "id"]
 
     assert sorted(form) == sorted(behaviour)
-    assert set(environment.BEHAVIOUR_HELP) == set(behaviour)
+    assert set(HELP) == set(behaviour)
     assert {name.upper() for name in behaviour} <= set(NAMES)
 
 
