@@ -189,10 +189,11 @@ def test_the_sdk_does_not_mind_pings(stage: House, client: Client) -> None:
 # Tools
 
 
-def test_a_tool_loop_brings_the_signature_back(either: House, either_client: Client) -> None:
+@pytest.mark.parametrize("thinking", [THINKING, {"type": "disabled"}], ids=["thinking", "not thinking"])
+def test_a_tool_loop_brings_the_signature_back(either: House, either_client: Client, thinking: Any) -> None:
     model = "gemini-3-flash-preview"
     either.gemini.replies(answer("", parts=(CALL,)), answer("It rains."))
-    asked: Any = {"model": model, "max_tokens": 1000, "tools": [WEATHER], "thinking": THINKING}
+    asked: Any = {"model": model, "max_tokens": 1000, "tools": [WEATHER], "thinking": thinking}
     with either_client.messages.stream(messages=ASK, **asked) as stream:
         called = stream.get_final_message()
     assert called.stop_reason == "tool_use"

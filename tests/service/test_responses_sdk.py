@@ -151,8 +151,7 @@ def test_a_tool_loop_brings_the_signature_back(either: House, either_client: Ope
     _user, spoken, told = either.gemini.bodies[-1]["contents"]
     [part] = [part for part in spoken["parts"] if "functionCall" in part]
     assert told["parts"][0]["functionResponse"]["response"] == {"result": "rain"}
-    if include:
-        assert part["thoughtSignature"] == SIGNATURE
+    assert part["thoughtSignature"] == SIGNATURE
 
 
 def test_the_sdk_parses_an_answer_of_a_given_shape(stage: House, client: OpenAI) -> None:
