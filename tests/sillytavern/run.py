@@ -30,6 +30,14 @@ SLOW = "gemini-3-flash-preview"
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+DICE = """
+SillyTavern.getContext().registerFunctionTool({
+    name: 'roll_the_dice', displayName: 'Dice', description: 'Roll a die.',
+    parameters: {$schema: 'http://json-schema.org/draft-04/schema#', type: 'object',
+                 properties: {sides: {type: 'integer'}}, required: ['sides']},
+    action: async ({sides}) => `a four of ${sides}`, formatMessage: () => '',
+});
+"""
 POST_PROCESSING = ("", "merge", "merge_tools", "semi", "semi_tools", "strict", "strict_tools", "single")
 
 
@@ -102,7 +110,7 @@ def without_streaming(st: Tavern, points: Points) -> None:
 
 
 def acts(st: Tavern, gemini: FakeGemini, points: Points) -> None:
-    """Points 4, 9, 11, 12, 14 and swipes: what people do on the page."""
+    """Points 4, 9, 11 to 14 and swipes: what people do on the page."""
     with points.point("4 a wrong password is told"):
         run = st.ui(PLAIN, key="not-the-password", type_model=PLAIN)["runs"][0]
         assert "password" in toasts(run).lower(), run
@@ -122,16 +130,23 @@ def acts(st: Tavern, gemini: FakeGemini, points: Points) -> None:
         run = st.ui(PLAIN, set={"n": 3})["runs"][0]
         assert len(run["swipes"]) == 3, run
         assert all(run["swipes"]), run
+    with points.point("13 a tool is called, and its result comes back"):
+        call = {"functionCall": {"name": "roll_the_dice", "args": {"sides": 6}}}
+        gemini.replies(answer("", parts=(call,)), answer("You rolled a four."), model=PLAIN)
+        run = st.ui(PLAIN, eval=DICE, set={"n": 1, "function_calling": True})["runs"][0]
+        assert run["text"].strip() == "You rolled a four.", run
+        assert run["toolInvocations"][0]["name"] == "roll_the_dice", run
+        assert "a four of 6" in json.dumps(gemini.bodies[-1]["contents"][-1]["parts"]), gemini.bodies[-1]
     with points.point("14 Continue sends the reply so far, and its text grows"):
         gemini.clear()
         set_the_scene(gemini)
-        run = st.ui(PLAIN, action="continue", set={"n": 1, "continue_prefill": True})["runs"][0]
+        run = st.ui(PLAIN, action="continue", set={"function_calling": False, "continue_prefill": True})["runs"][0]
         assert len(run["text"]) > len(STORY), run
         last = gemini.bodies[-1]["contents"][-1]
         assert last["role"] == "model", last
         assert STORY in last["parts"][-1]["text"], last
     with points.point("a swipe brings a second reply"):
-        run = st.ui(PLAIN, action="swipe", set={"n": 1, "continue_prefill": False})["runs"][0]
+        run = st.ui(PLAIN, action="swipe", set={"continue_prefill": False})["runs"][0]
         assert len(run["swipes"]) == 2, run
         assert run["text"].strip() == STORY
 

@@ -105,8 +105,13 @@ def test_no_locked_list_names_a_server() -> None:
         assert not re.search(r"https?://|--(extra-)?index|--find-links", text_of(name))
 
 
+def test_the_locked_lists_hold_what_is_asked_for() -> None:
+    for name in ("requirements", "requirements-dev"):
+        locked = set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", text_of(f"{name}.txt"), re.MULTILINE))
+        assert asked_for(name) <= locked, "run `make lock`"
+
+
 def test_what_is_imported_is_what_is_required() -> None:
-    required = set(re.findall(r"^([a-z][a-z0-9-]*)", text_of("requirements.in"), re.MULTILINE))
     called = {"django-environ": "environ", "httpx-aiohttp": "httpx_aiohttp"}
     # Used through another library: time zones by zoneinfo, PostgreSQL by Django, the transport by httpx_aiohttp.
     indirect = {"tzdata", "psycopg", "aiohttp"}
@@ -115,5 +120,10 @@ def test_what_is_imported_is_what_is_required() -> None:
     libraries = {name.split(".")[0] for source in modules().values() for name in imports(source)}
     foreign = libraries - set(sys.stdlib_module_names) - set(PACKAGES) - brought
 
-    assert {called.get(name, name) for name in required - indirect} <= libraries
-    assert foreign <= {called.get(name, name) for name in required}
+    assert {called.get(name, name) for name in asked_for("requirements") - indirect} <= libraries
+    assert foreign <= {called.get(name, name) for name in asked_for("requirements")}
+
+
+def asked_for(name: str) -> set[str]:
+    """Return the names of the libraries in one of the .in files."""
+    return set(re.findall(r"^([a-z][a-z0-9-]*)", text_of(f"{name}.in"), re.MULTILINE))
