@@ -161,10 +161,11 @@ class Exchange:
         relay, now = self._relay, self._started
         ask = self._ask
         takes = takes_for(ask.member, ask.address, ask.runtime.behaviour, count=ask.count, zone=relay.zone, now=now)
-        if refusal := await relay.ledger.take(takes, now):
+        refusal = await relay.ledger.take(takes, now)
+        self.allowance = await tightest(relay.ledger, takes, now)
+        if refusal is not None:
             raise refusals.limit_reached(refusal, ask.member.name, now)
         self._taken = takes
-        self.allowance = await tightest(relay.ledger, takes, now)
 
     def _make_voices(self, bodies: Sequence[bytes]) -> list[Voice]:
         ask, relay, behaviour = self._ask, self._relay, self._ask.runtime.behaviour

@@ -42,6 +42,7 @@ async def test_sixty_at_once_against_ten_a_minute_reach_upstream_ten_times(gemin
         assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
         assert "10 requests" in error["message"]
         assert "shared" in error["message"]
+        assert refused.headers["x-ratelimit-remaining-requests"] == "0"
         assert 60 - (time.monotonic() - began) - 1 <= int(refused.headers["retry-after"]) <= 60
 
     server.kill()
