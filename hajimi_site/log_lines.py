@@ -16,7 +16,8 @@ class LogFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """Return the record's line."""
-        return super().formatMessage(record).translate(_CONTROLS)
+        line = super().formatMessage(record)
+        return line if line.isprintable() else line.translate(_CONTROLS)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text, traceback included, with every secret masked."""

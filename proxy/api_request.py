@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import QueryDict
@@ -62,6 +62,9 @@ class Headers(dict[str, str]):
         return super().get(name.lower(), default)
 
 
+_NO_QUERY: Final = QueryDict("")
+
+
 class ApiRequest(ASGIRequest):
     """A request of the API. Its body is there, whole; ``answer_headers`` go with any answer, errors too.
 
@@ -100,4 +103,4 @@ class ApiRequest(ASGIRequest):
     @cached_property
     def GET(self) -> QueryDict:  # type: ignore[override]  # noqa: N802 - Django's name
         """What the query says."""
-        return QueryDict(self._query, encoding="utf-8")
+        return QueryDict(self._query, encoding="utf-8") if self._query else _NO_QUERY

@@ -196,7 +196,8 @@ class Attempt:
     async def _read(self) -> list[Delta] | None:
         """Return the deltas of the next read, None at the end. Raises Failed."""
         try:
-            events = await self._deadline.wait(self._answer.batch)
+            with self._deadline:
+                events = await self._answer.batch()
         except TimeoutError:
             raise Failed(Verdict(Outcome.TIMEOUT, 0, "timed out")) from None
         except Refused as error:

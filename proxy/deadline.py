@@ -3,48 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from types import TracebackType
 
 
 class Deadline:
-    """Ends waits at a moment of the loop's time. One wait at a time; call ``clear`` when there will be no more."""
+    """Ends waits at a moment of the loop's time.
+
+    Wait inside ``with deadline:``, which raises TimeoutError when the moment comes first. One wait at a time; call
+    ``clear`` when there will be no more.
+    """
+
+    __slots__ = ("_cancelling", "_is_over", "_timer", "_waiter")
 
     def __init__(self, at: float) -> None:
         self._waiter: asyncio.Task[object] | None = None
-        self._over = False
+        self._cancelling = 0
+        self._is_over = False
         self._timer = asyncio.get_running_loop().call_at(at, self._end)
 
-    def is_over(self) -> bool:
-        """Tell whether the moment has passed."""
-        return self._over
-
-    async def wait(self, read: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``read`` returns. Raises TimeoutError when the deadline comes first."""
+    def __enter__(self) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("A deadline needs a task.")
-        if self.is_over():
+        if self._is_over:
             raise TimeoutError
-        cancelling = task.cancelling()
+        self._cancelling = task.cancelling()
         self._waiter = task
-        try:
-            return await read()
-        except asyncio.CancelledError:
-            # Somebody else may have cancelled the task as well: that goes first.
-            if self.is_over() and task.uncancel() <= cancelling:
-                raise TimeoutError from None
-            raise
-        finally:
-            self._waiter = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task, self._waiter = self._waiter, None
+        if task is None or kind is not asyncio.CancelledError or not self._is_over:
+            return
+        # Somebody else may have cancelled the task as well: that goes first.
+        if task.uncancel() <= self._cancelling:
+            raise TimeoutError from None
 
     def clear(self) -> None:
         """Stop the timer."""
         self._timer.cancel()
 
     def _end(self) -> None:
-        self._over = True
+        self._is_over = True
         if self._waiter is not None:
             self._waiter.cancel()

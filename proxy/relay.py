@@ -98,12 +98,15 @@ class Exchange:
         self._voices: list[Voice] = []
         self._visible = False
         self._headers_out = False
+        self._settled_usage: Usage | None = None
         self._taken: list[Take] = []
         self.allowance: Allowance | None = None
 
     @property
     def usage(self) -> Usage:
-        """Return the tokens of all choices so far."""
+        """Return the tokens of all choices so far; once settled, what was written down."""
+        if self._settled_usage is not None:
+            return self._settled_usage
         return sum((voice.usage for voice in self._voices), Usage())
 
     @property
@@ -126,7 +129,8 @@ class Exchange:
             answer = self._answer()
             async with aclosing(answer):
                 async for deltas in answer:
-                    self._note_output()
+                    if not self._visible:
+                        self._note_output()
                     if self._ask.has_tools:
                         self._keep_signatures(deltas)
                     yield deltas
@@ -189,7 +193,7 @@ class Exchange:
     # Settling
 
     def _note_output(self) -> None:
-        if not self._visible and any(voice.winner for voice in self._voices):
+        if any(voice.winner for voice in self._voices):
             self._visible = True
             self._record.first_output_ms = self._elapsed_ms()
 
@@ -204,6 +208,7 @@ class Exchange:
         """Give back what was not used, and write the request down. The client's last byte waits for this."""
         if error is not None:
             outcome = Outcome.PARTIAL if self._visible else refusals.outcome_of(error)
+        self._settled_usage = self.usage
         if not self._is_counted(outcome):
             await self._relay.ledger.give_back(self._taken, self._relay.now())
         else:

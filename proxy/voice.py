@@ -76,9 +76,14 @@ class Voice:
                 if deltas := self._take_thoughts() + await self._look():
                     yield self._placed(deltas)
             await self._cancel_racers(Outcome.LOST_RACE)
-            while (more := await self._more()) is not None:
-                if more:
-                    yield self._placed(more)
+            winner, is_plain = self.winner, self._is_plain()
+            try:
+                while (more := await winner.more()) is not None:
+                    if more:
+                        yield more if is_plain else self._placed(more)
+            except Failed as failed:
+                raise await self._broken_off(winner, failed) from failed
+            yield self._placed(await self._whole(winner))
         finally:
             await self._cancel_racers(Outcome.CANCELLED)
             if self.winner is not None and not self.winner.ended:
@@ -170,22 +175,21 @@ class Voice:
 
     # The winner
 
-    async def _more(self) -> list[Delta] | None:
-        """Return what the winner says next, None when it has said everything."""
-        winner = self.winner
-        if winner is None or winner.ended:
-            return None
-        try:
-            deltas = await winner.more()
-        except Failed as failed:
-            self._judge(winner, failed.verdict)
-            await self._end(winner, Outcome.PARTIAL)
-            raise errors.StoppedEarly(refusals.STOPPED_EARLY, {"message": _told(failed.verdict)}) from failed
-        if deltas is not None:
-            return deltas
+    async def _whole(self, winner: Attempt) -> list[Delta]:
+        """Settle an answer that is complete; return its end."""
         self._pool.succeeded(winner.lease)
         await self._end(winner, Outcome.ANSWERED)
         return winner.translator.finish()
+
+    async def _broken_off(self, winner: Attempt, failed: Failed) -> errors.StoppedEarly:
+        """Settle an answer that broke off after visible output; return what the client is told."""
+        self._judge(winner, failed.verdict)
+        await self._end(winner, Outcome.PARTIAL)
+        return errors.StoppedEarly(refusals.STOPPED_EARLY, {"message": _told(failed.verdict)})
+
+    def _is_plain(self) -> bool:
+        """Whether the winner's deltas go out as they are."""
+        return not self._index and self.thoughts.source in (None, self.winner)
 
     # Thoughts before the answer
 
@@ -210,8 +214,9 @@ class Voice:
 
     def _placed(self, deltas: list[Delta]) -> list[Delta]:
         """Return ``deltas`` as the client gets them: our choice's index, no second train of thought."""
-        source = self.thoughts.source
-        if source is not None and self.winner is not None and source is not self.winner:
+        if self._is_plain() or self.winner is None:
+            return deltas
+        if self.thoughts.source not in (None, self.winner):
             deltas = [delta for delta in deltas if not _is_thought(delta)]
         return [replace(delta, index=self._index) for delta in deltas] if self._index else deltas
 

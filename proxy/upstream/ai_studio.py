@@ -22,6 +22,7 @@ ANSWER_LIMIT: Final = 64 * 2**20
 NO_CONNECTION: Final = (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol, httpx.PoolTimeout)
 BROKEN: Final = (httpx.TransportError, aiohttp.ClientError, OSError)
 NOT_HTTP: Final = (httpx.InvalidURL, httpx.DecodingError, aiohttp.http_exceptions.HttpProcessingError)
+FAULTS: Final = (*BROKEN, *NOT_HTTP)
 
 Event = dict[str, Any]
 
@@ -65,12 +66,8 @@ class AiStudioAnswer:
         Raises Refused, Unreachable, Cut or Garbled.
         """
         try:
-            if self._events is not None:
-                return await self._events.batch()
-            return await self._first()
-        except UpstreamError:
-            raise
-        except (*BROKEN, *NOT_HTTP) as error:
+            return await (self._first() if self._events is None else self._events.batch())
+        except FAULTS as error:
             raise _ours(error) from error
 
     async def close(self) -> None:

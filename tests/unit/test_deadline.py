@@ -18,11 +18,16 @@ def deadline_in(seconds: float) -> Deadline:
     return Deadline(asyncio.get_running_loop().time() + seconds)
 
 
+async def waited(deadline: Deadline, seconds: float) -> str:
+    with deadline:
+        return await after(seconds)
+
+
 async def test_a_wait_that_ends_in_time_returns_its_value() -> None:
     deadline = deadline_in(5)
 
-    assert await deadline.wait(lambda: after(0)) == "done"
-    assert await deadline.wait(lambda: after(0.01)) == "done"
+    assert await waited(deadline, 0) == "done"
+    assert await waited(deadline, 0.01) == "done"
     deadline.clear()
 
 
@@ -30,7 +35,7 @@ async def test_a_wait_that_takes_too_long_is_a_timeout_and_leaves_the_task_uncan
     deadline = deadline_in(0.01)
 
     with pytest.raises(TimeoutError):
-        await deadline.wait(lambda: after(5))
+        await waited(deadline, 5)
 
     task = asyncio.current_task()
     assert task is not None
@@ -42,15 +47,15 @@ async def test_after_the_deadline_no_wait_begins() -> None:
     await asyncio.sleep(0.01)
     begun: list[str] = []
 
-    with pytest.raises(TimeoutError):
-        await deadline.wait(lambda: begun.append("begun") or after(0))  # type: ignore[func-returns-value]
+    with pytest.raises(TimeoutError), deadline:
+        begun.append("begun")
 
     assert begun == []
 
 
 async def test_a_task_that_is_cancelled_by_somebody_else_stays_cancelled() -> None:
     deadline = deadline_in(5)
-    task = asyncio.create_task(deadline.wait(lambda: after(5)))
+    task = asyncio.create_task(waited(deadline, 5))
     await asyncio.sleep(0)
 
     task.cancel()
@@ -62,7 +67,7 @@ async def test_a_task_that_is_cancelled_by_somebody_else_stays_cancelled() -> No
 
 async def test_of_a_cancellation_and_a_deadline_at_once_the_cancellation_wins() -> None:
     deadline = deadline_in(0.01)
-    task = asyncio.create_task(deadline.wait(lambda: after(5)))
+    task = asyncio.create_task(waited(deadline, 5))
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_at(asyncio.get_running_loop().time() + 0.01, task.cancel)
 
@@ -72,7 +77,7 @@ async def test_of_a_cancellation_and_a_deadline_at_once_the_cancellation_wins() 
 
 async def test_between_waits_the_deadline_touches_nobody() -> None:
     deadline = deadline_in(0.01)
-    await deadline.wait(lambda: after(0))
+    await waited(deadline, 0)
 
     assert await after(0.03) == "done"
     deadline.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import importlib
 import logging
 from collections.abc import Iterator
@@ -63,6 +64,9 @@ class Command(BaseCommand):
             raise ImproperlyConfigured(f"{error}.") from None
 
     def _ready(self, port: int) -> None:
+        # What is there now stays for good: no later collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
         self._say(f"hajimi {settings.VERSION} listening on http://{host}:{port}")
 
