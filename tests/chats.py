@@ -60,6 +60,15 @@ KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
 REFERENCE = st.sampled_from(["#/$defs/A", "#/$defs/B", "#/definitions/C"]).map(lambda ref: {"$ref": ref})
 
 
+def _some(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return an object with up to three of these fields; choosing among all of them each time would take long."""
+
+    def alone(name: str) -> st.SearchStrategy[tuple[str, Any]]:
+        return st.tuples(st.just(name), fields[name])
+
+    return st.lists(st.one_of(*map(alone, fields)), max_size=3).map(dict)
+
+
 def _grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     schemas = st.lists(inner, min_size=1, max_size=3)
     inside = {
@@ -73,10 +82,10 @@ def _grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
         "allOf": schemas,
         "not": inner,
     }
-    return st.fixed_dictionaries({}, optional=KEYWORDS | inside)
+    return st.builds(lambda words, schemas: words | schemas, _some(KEYWORDS), _some(inside))
 
 
-LEAVES = st.fixed_dictionaries({}, optional=KEYWORDS)
+LEAVES = _some(KEYWORDS)
 FREE_SCHEMAS = st.recursive(LEAVES, _grown, max_leaves=6)
 _INNER = st.recursive(LEAVES | REFERENCE, _grown, max_leaves=6)
 # The definitions refer to nothing that leads back, so that every one of these is in order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from typing import Any
 
 import orjson
@@ -96,7 +97,8 @@ SPOILT_FIELDS = st.builds(
 @st.composite
 def spoilt_inside(draw: st.DrawFn) -> dict[str, Any]:
     """Return a request in order in which one value, however deep inside, is something else or is gone."""
-    document = {"model": "gemini-2.5-pro", **draw(CHATS)}
+    # A copy: strategies give the same objects again.
+    document = deepcopy({"model": "gemini-2.5-pro", **draw(CHATS)})
     holder: Any = document
     for _ in range(draw(st.integers(0, 8))):
         inner = [each for each in (holder.values() if isinstance(holder, dict) else holder) if each and is_holder(each)]

@@ -247,7 +247,7 @@ def test_a_ready_schema_stays_as_it_is(schema: Any) -> None:
         {"properties": {f"p{n}": {"$ref": "#" + "/properties/p%30" * (n > 0)} for n in range(4000)}},
         {"required": ["a"] * 100_000, "properties": {"a": {"required": ["a"] * 100_000, "properties": {"a": TEXT}}}},
         {"anyOf": [{"$ref": "#/anyOf/" + "0" * n} for n in range(2, 2000)]},
-        {"properties": {str(n): TEXT for n in range(200_000)}},
+        {"properties": {str(n): {"type": "string"} for n in range(200_000)}},
     ],
 )  # fmt: skip
 def test_hostile_schemas_are_read_in_good_time(schema: Any) -> None:
