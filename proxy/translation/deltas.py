@@ -16,7 +16,8 @@ class Finish(StrEnum):
     CONTENT_FILTER = "content_filter"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that doubles the price of making one, and one is made for each piece of text.
+@dataclass(slots=True)
 class TextDelta:
     """More visible text of one choice. The first one of a choice is never blank."""
 
@@ -24,7 +25,7 @@ class TextDelta:
     index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ThoughtDelta:
     """More of what the model thought; not an answer by itself."""
 

@@ -48,6 +48,8 @@ class ChunkEncoder:
 
     def encode(self, deltas: Iterable[Delta]) -> bytes:
         """Return the chunks of one batch; neighbouring texts of one choice share a chunk."""
+        if isinstance(deltas, list) and len(deltas) == 1:
+            return self._chunk(deltas[0])
         return b"".join([self._chunk(delta) for delta in _joined(deltas)])
 
     def end(self, usage: Usage) -> bytes:
