@@ -70,9 +70,11 @@ def _without_prefixes(name: str) -> str:
 
 
 def is_listed(name: str, methods: Collection[str]) -> bool:
-    """Return whether /v1/models shows this upstream model, which serves ``methods``: chat models only."""
+    """Return whether /v1/models shows this upstream model, which serves ``methods``: words or pictures."""
     name = _without_prefixes(name.strip().lower())
-    return "generateContent" in methods and _CHAT_NAME.match(name) is not None and profile_of(name).is_chat
+    profile = profile_of(name)
+    is_shown = profile.is_chat or profile.is_image
+    return "generateContent" in methods and _CHAT_NAME.match(name) is not None and is_shown
 
 
 class NamePatterns:

@@ -114,13 +114,14 @@ def test_every_profile_is_sound(model: str) -> None:
         ("gemini-99-new", CHAT_METHODS, True),
         ("gemini-2.5-pro", ("countTokens",), False),
         ("gemini-embedding-001", ("embedContent",), False),
+        ("gemini-2.5-flash-image", CHAT_METHODS, True),
         ("gemini-2.5-flash-preview-tts", CHAT_METHODS, False),
         ("imagen-4.0-generate-001", ("predict",), False),
         ("aqa", ("generateAnswer",), False),
         ("deep-research-pro-preview-12-2025", CHAT_METHODS, False),
     ],
 )
-def test_it_lists_chat_models_only(name: str, methods: tuple[str, ...], listed: bool) -> None:
+def test_it_lists_what_chats_in_words_or_pictures(name: str, methods: tuple[str, ...], listed: bool) -> None:
     assert is_listed(name, methods) is listed
 
 
