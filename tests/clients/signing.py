@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from tests.gemini import FakeGemini, answer
@@ -26,6 +29,12 @@ class SigningGemini:
         self._next: dict[str, list[Json]] = {}
         gemini.judge = self._judge
 
+    def clear(self) -> None:
+        """Forget every conversation, and the fake's script and calls."""
+        self._given.clear()
+        self._next.clear()
+        self.gemini.clear()
+
     def calls(self, topic: str, *calls: tuple[str, Json]) -> None:
         """Answer the next request with these function calls, as a turn of the conversation about ``topic``."""
         parts: list[Json] = [
@@ -36,8 +45,10 @@ class SigningGemini:
         self.gemini.replies(answer("", thoughts="I need to look.\n\n", parts=tuple(parts)))
 
     def _judge(self, model: str, document: Any, method: str) -> Body | None:
+        if method not in ("generateContent", "streamGenerateContent"):
+            return self._otherwise(model, document, method)
         contents = document["contents"]
-        turns = [_called(content) for content in contents if content.get("role") == "model"]
+        turns = [_called(turn) for role, turn in groupby(contents, itemgetter("role")) if role == "model"]
         topic = contents[0]["parts"][0]["text"]
         given = self._given.setdefault(topic, [])
         if [_facts(parts) for parts in turns if parts] != [_facts(parts) for parts in given]:
@@ -47,8 +58,9 @@ class SigningGemini:
         return self._otherwise(model, document, method)
 
 
-def _called(content: Json) -> list[Json]:
-    return [part for part in content["parts"] if "functionCall" in part]
+def _called(turn: Iterable[Json]) -> list[Json]:
+    """Return the calls of one turn; some clients send every event of a stream back as a content of its own."""
+    return [part for content in turn for part in content["parts"] if "functionCall" in part]
 
 
 def _facts(parts: list[Json]) -> list[Any]:
