@@ -101,12 +101,13 @@ class Asked:
 
 
 class Failed(Exception):
-    """An attempt brought no visible output."""
+    """An attempt brought no visible output; ``held`` is what it brought instead."""
 
     def __init__(self, verdict: Verdict, category: str = "", *, malformed: bool = False) -> None:
         self.verdict = verdict
         self.category = category
         self.malformed = malformed
+        self.held: list[Delta] = []
         super().__init__(verdict.outcome)
 
 
@@ -147,7 +148,9 @@ class Attempt:
         while not self.translator.visible:
             deltas = await self._read()
             if deltas is None:
-                raise self._without_output()
+                failed = self._without_output()
+                failed.held = held
+                raise failed
             held += deltas
             if held and not self.translator.visible and pass_on(held):
                 held = []

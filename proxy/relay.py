@@ -37,7 +37,8 @@ class Ask:
     ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError.
     ``more_bodies`` go after it, one by one; the answer is made of all of theirs, and comes when each has come.
     ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
-    With ``has_tools`` the thought signatures of calls are kept.
+    With ``has_tools`` the thought signatures of calls are kept. With ``passes_empty`` an answer that stays empty
+    after all attempts is passed on as it came, for clients that read Google's own words.
     """
 
     request_id: int
@@ -55,6 +56,7 @@ class Ask:
     upstream_stream: bool = False
     translator: Callable[[], Translation] = Translator
     has_tools: bool = False
+    passes_empty: bool = False
 
 
 class Relay:
@@ -136,13 +138,22 @@ class Exchange:
                     yield deltas
             outcome = self._ended_as()
         except errors.HajimiError as raised:
-            error = raised
-            raise
+            empty = self._empty_answer(raised)
+            if not empty:
+                error = raised
+                raise
+            outcome = Outcome.EMPTY
+            yield empty
         except Exception:
             error = errors.InternalError(refusals.UNEXPECTED)
             raise
         finally:
             await self._settle(outcome, error)
+
+    def _empty_answer(self, error: errors.HajimiError) -> list[Delta]:
+        """Return the last empty answer, if that is the trouble and this client reads Google's own words."""
+        is_passed = self._ask.passes_empty and isinstance(error, errors.EmptyAnswer)
+        return self._voices[0].last_empty if is_passed else []
 
     def _answer(self) -> AsyncGenerator[list[Delta], None]:
         if len(self._voices) == 1:

@@ -48,6 +48,7 @@ class Voice:
     ) -> None:
         self.winner: Attempt | None = None
         self.thoughts = Thoughts()
+        self.last_empty: list[Delta] = []
         self._asked = asked
         self._pool = pool
         self._upstream = upstream
@@ -144,6 +145,7 @@ class Voice:
         """Settle a failed attempt; start the next, wait for other racers, or raise what the client is told."""
         outcome = failed.verdict.outcome
         self._judge(attempt, failed.verdict)
+        self.last_empty = failed.held if outcome is Outcome.EMPTY else []
         self._tally.count(outcome, malformed=failed.malformed)
         await self._end(attempt, outcome)
         pause = pause_after(outcome, self._tally, self._asked.patience)

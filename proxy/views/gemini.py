@@ -66,6 +66,7 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         stream=known.streams,
         upstream_stream=known.streams,
         translator=known.translator,
+        passes_empty=True,
     )
     exchange = request.house.relay.exchange(ask)
     if not known.streams:

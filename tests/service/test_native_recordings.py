@@ -24,8 +24,6 @@ USUAL, EMBEDDER = "gemini-2.5-flash", "gemini-embedding-001"
 GENERATES = ("generateContent", "streamGenerateContent", "response-only")
 EMBEDS = ("embedContent", "batchEmbedContents")
 COUNTS = ("countTokens",)
-# What Google says when it gave no answer, and does not blame the prompt or the token limit.
-NO_ANSWER = ("STOP", "OTHER", "UNEXPECTED_TOOL_CALL", "MALFORMED_FUNCTION_CALL")
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,6 @@ class Exchange:
             lines = re.split(r"\r\n|\n|\r", self.answer)
             return [json.loads(line[5:]) for line in lines if line.startswith("data:")]
         return self.answer if isinstance(self.answer, list) else [self.answer]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing in it is an answer: such a one is asked for again, natively too."""
-        candidates = [candidate for event in self.events for candidate in event.get("candidates", [])]
-        parts = [part for candidate in candidates for part in candidate.get("content", {}).get("parts", [])]
-        ends = [candidate.get("finishReason") for candidate in candidates]
-        says = any(set(part) - {"text", "thought"} or (part["text"] and not part.get("thought")) for part in parts)
-        return not says and any(end in NO_ANSWER for end in ends)
 
     @property
     def reply(self) -> Reply:
@@ -132,7 +121,7 @@ def events_in(answered: httpx.Response) -> list[Any]:
     return [json.loads(frame.removeprefix("data: ")) for frame in frames]
 
 
-@named(lambda taken: taken.verb in GENERATES and not taken.is_empty)
+@named(lambda taken: taken.verb in GENERATES)
 def test_an_exchange_passes_unchanged(name: str, stage: House, connection: httpx.Client) -> None:
     taken = exchanges()[name]
     stage.gemini.always(taken.reply)
@@ -145,18 +134,6 @@ def test_an_exchange_passes_unchanged(name: str, stage: House, connection: httpx
     # A stream without alt=sse is one JSON array.
     assert other.json() == (taken.answer if taken.verb == "generateContent" else taken.events)
     assert stage.gemini.bodies == [taken.request] * 2
-
-
-@named(lambda taken: taken.verb in GENERATES and taken.is_empty)
-def test_an_empty_answer_is_refused_in_googles_form(name: str, stage: House, connection: httpx.Client) -> None:
-    taken = exchanges()[name]
-    stage.gemini.always(taken.reply)
-
-    refused = post(connection, taken, taken.verb)
-
-    assert (refused.status_code, refused.json()["error"]["code"]) == (502, 502)
-    assert "without any text" in refused.json()["error"]["message"]
-    assert stage.gemini.bodies == [taken.request]
 
 
 @named(lambda taken: taken.verb in EMBEDS)

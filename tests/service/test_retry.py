@@ -228,6 +228,21 @@ def test_empty_answers_are_tried_again_max_empty_responses_times(door: Door) -> 
     assert told.response.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("verb", ["generateContent", "streamGenerateContent?alt=sse"])
+def test_natively_an_answer_that_stays_empty_is_passed_on_as_google_gave_it(collected: Door, verb: str) -> None:
+    gemini, server = collected.house.gemini, collected.house.server
+    gemini.always(empty())
+
+    with server.client("") as client:
+        body = {"contents": [{"parts": [{"text": "hi"}]}]}
+        answered = client.post(f"/v1beta/models/{MODEL}:{verb}", json=body, headers={"x-goog-api-key": server.password})
+
+    assert answered.status_code == 200
+    assert '"finishReason":"STOP"' in answered.text
+    assert len(gemini.generated) == 1 + 2
+    assert collected.house.log(answered.headers["x-request-id"])["outcome"] == "empty"
+
+
 def test_max_attempts_bounds_the_attempts(door: Door) -> None:
     door.house.gemini.always(500)
     began = time.monotonic()
