@@ -6,7 +6,7 @@ PY := .venv/bin/python
 # Checks and tests are about the code: they look at no .env and write no data/.
 CLEAN := ENV_FILE=/dev/null DATA_DIR=.venv/check-data
 
-.PHONY: help run demo test soak sillytavern check format messages docs lock bench image-check install install-dev
+.PHONY: help run demo test soak sillytavern node-clients check format messages docs lock bench image-check install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ soak: install-dev ## A minute of admin pages, chats and hang-ups, watched for cr
 
 sillytavern: install-dev ## SillyTavern in a real browser against hajimi (needs Node, Chromium; installs SillyTavern)
 	@$(CLEAN) $(PY) -m tests.sillytavern.run
+
+node-clients: install-dev ## Client libraries of Node against hajimi (needs Node; installs them into a cache folder)
+	@$(CLEAN) $(PY) -m tests.clients.run_node
 
 check: install-dev ## Format, lint, types, layers, migrations, messages
 	@$(CLEAN) tools/check.sh

@@ -101,12 +101,12 @@ def test_the_changelog_begins_with_this_version() -> None:
 
 
 def test_no_locked_list_names_a_server() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-clients.txt"):
         assert not re.search(r"https?://|--(extra-)?index|--find-links", text_of(name))
 
 
 def test_the_locked_lists_hold_what_is_asked_for() -> None:
-    for name in ("requirements", "requirements-dev"):
+    for name in ("requirements", "requirements-dev", "requirements-clients"):
         locked = set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", text_of(f"{name}.txt"), re.MULTILINE))
         assert asked_for(name) <= locked, "run `make lock`"
 
