@@ -27,6 +27,7 @@ PLAIN, THINKER, CUT, BLOCKED, TIRED = (
     "gemini-2.5-flash",
 )
 SLOW = "gemini-3-flash-preview"
+PAINTER = "gemini-2.5-flash-image"
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -137,6 +138,15 @@ def acts(st: Tavern, gemini: FakeGemini, points: Points) -> None:
         assert run["text"].strip() == "You rolled a four.", run
         assert run["toolInvocations"][0]["name"] == "roll_the_dice", run
         assert "a four of 6" in json.dumps(gemini.bodies[-1]["contents"][-1]["parts"]), gemini.bodies[-1]
+    with points.point("a picture that the model draws is shown, and does not come back with the next message"):
+        data = base64.b64encode(PICTURE).decode()
+        drawn = ({"text": "Here it is: "}, {"inlineData": {"mimeType": "image/png", "data": data}})
+        gemini.replies(answer("", parts=drawn), model=PAINTER)
+        run = st.ui(PAINTER, set={"function_calling": False})["runs"][0]
+        assert f'<img src="data:image/png;base64,{data}"' in run["html"], run
+        history = [{"role": "assistant", "content": run["raw"]}, {"role": "user", "content": "Again"}]
+        assert st.generate(PLAIN, history)["text"] == STORY
+        assert data not in json.dumps(gemini.bodies[-1]), gemini.bodies[-1]
     with points.point("14 Continue sends the reply so far, and its text grows"):
         gemini.clear()
         set_the_scene(gemini)
@@ -173,6 +183,34 @@ def addresses_and_forms(st: Tavern, points: Points) -> None:
             assert st.generate(PLAIN, messages, base=base)["text"] == STORY
 
 
+def googles_own_source(st: Tavern, gemini: FakeGemini, points: Points) -> None:
+    """SillyTavern's Google AI Studio source with us as its reverse proxy: Gemini's own dialect."""
+    messages = [{"role": "system", "content": "Be a cat."}, {"role": "user", "content": "Hello"}]
+    source = {
+        "chat_completion_source": "makersuite",
+        "reverse_proxy": st.base.removesuffix("/v1"),
+        "proxy_password": st.password,
+    }
+    with points.point("the Google source, whole"):
+        shown = st.generate(PLAIN, messages, stream=False, **source)
+        assert shown["text"] == STORY, shown
+    with points.point("the Google source, streamed"):
+        shown = st.generate(PLAIN, messages, **source)
+        assert shown["http"] == 200, shown
+        assert '"candidates"' in shown["raw_head"], shown
+        assert shown["events"] > 1, shown
+    with points.point("the Google source calls a function"):
+        gemini.replies(answer("", parts=({"functionCall": {"name": "roll", "args": {}}},)), model=PLAIN)
+        die = {"type": "object", "properties": {"sides": {"type": "integer"}}}
+        roll = {"type": "function", "function": {"name": "roll", "description": "Roll.", "parameters": die}}
+        shown = st.generate(PLAIN, messages, tools=[roll], tool_choice="auto", **source)
+        assert '"functionCall"' in shown["raw_head"], shown
+        assert "roll" in json.dumps(gemini.bodies[-1]["tools"]), gemini.bodies[-1]
+    with points.point("the Google source is told why it is refused"):
+        shown = st.generate(PLAIN, messages, stream=False, **{**source, "proxy_password": "not-the-password"})
+        assert "password" in json.dumps(shown["error"] or shown["raw_head"]).lower(), shown
+
+
 def patience(st: Tavern, gemini: FakeGemini, points: Points) -> None:
     """Point 8: nothing on the way may give up on a slow model."""
     with points.point("8 a reply that takes more than 60 s arrives"):
@@ -202,6 +240,7 @@ def main() -> int:
                 without_streaming(st, points)
                 acts(st, gemini, points)
                 addresses_and_forms(st, points)
+                googles_own_source(st, gemini, points)
                 server.restart(FAKE_STREAMING=True)
                 st.base = f"{server.base_url}/v1"
                 set_the_scene(gemini)
