@@ -44,6 +44,7 @@ class Doors:
 
     def end_all(self) -> None:
         """End every running answer of the API in its client's own words."""
+        self.house.relay.is_ending = True
         self._api.end_all()
 
     async def stop(self) -> None:

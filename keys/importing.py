@@ -53,6 +53,7 @@ def is_usable(secret: str) -> bool:
 
 
 @transaction.atomic
+@transaction.atomic
 def import_keys(secrets: Iterable[str], source: Source) -> Imported:
     """Add the keys that are not there yet. Safe to repeat.
 

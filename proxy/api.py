@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext_noop as _
-
+from proxy import refusals
 from proxy.api_answers import EventStream
 from proxy.api_call import Call, Receive, Send
 from proxy.api_request import ApiRequest, House, Message
@@ -15,7 +14,6 @@ from proxy.routing import Routes, Table
 
 __all__ = ["ApiHandler", "ApiRequest", "EventStream", "House"]
 
-STOPPING: Final = _("This server is shutting down; try again in a moment.")
 RESTART_SECONDS: Final = 5.0
 
 
@@ -50,4 +48,4 @@ class ApiHandler:
     def end_all(self) -> None:
         """End every running answer in its client's own words: an error, or an error event and the stream's end."""
         for call in list(self._calls):
-            call.end(NotReady(STOPPING, retry_after=RESTART_SECONDS))
+            call.end(NotReady(refusals.STOPPING, retry_after=RESTART_SECONDS))

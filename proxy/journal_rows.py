@@ -76,6 +76,7 @@ class Record:
     dialect: str = ""
     model: str = ""
     stream: bool = False
+    answers: int = 1
     outcome: Outcome = Outcome.REFUSED
     status: int = 0
     code: str = ""

@@ -43,6 +43,7 @@ class RequestLog(models.Model):
     dialect = models.CharField(_("dialect"), max_length=12)
     model = models.CharField(_("model"), max_length=120)
     stream = models.BooleanField(_("streamed"))
+    answers = models.PositiveSmallIntegerField(_("answers asked for"), default=1)
     outcome = models.CharField(_("outcome"), max_length=14, choices=Outcome.choices)
     status = models.PositiveSmallIntegerField(_("HTTP status"))
     code = models.CharField(_("error code"), max_length=40, blank=True, default="")

@@ -30,17 +30,17 @@ def recount(ledger: Restorable, now: datetime) -> None:
     zone = timezone.get_default_timezone()
     for window, used in (*_days(now, zone), *_key_days(now)):
         ledger.restore(window.name, max(used, 0), window.ends_at or now.timestamp())
-    for member_id, starts in _recent_starts(now):
-        used, ends_at = running_minute(starts, now.timestamp())
+    for member_id, taken in _recent_takes(now):
+        used, ends_at = running_minute(taken, now.timestamp())
         if used:
             ledger.restore(member_minute(member_id, 0).name, used, ends_at)
 
 
-def running_minute(starts: Iterable[float], now: float) -> tuple[int, float]:
-    """Lay ``starts`` (ascending, seconds) out in minutes; return the last one's count and end, 0 if it is over."""
+def running_minute(taken: Iterable[tuple[float, int]], now: float) -> tuple[int, float]:
+    """Lay out in minutes what was taken when (ascending, seconds); return the last one's count and end, 0 if over."""
     used, ends_at = 0, 0.0
-    for start in starts:
-        used, ends_at = (used + 1, ends_at) if start < ends_at else (1, start + MINUTE)
+    for start, count in taken:
+        used, ends_at = (used + count, ends_at) if start < ends_at else (count, start + MINUTE)
     return (used, ends_at) if ends_at > now else (0, ends_at)
 
 
@@ -65,11 +65,11 @@ def _sums(day: date, *kinds: Usage.Kind) -> Iterator[tuple[str, str, int, int]]:
     yield from sums.values_list("kind", "subject", "asked", "tokens").iterator()
 
 
-def _recent_starts(now: datetime) -> Iterator[tuple[int, Iterator[float]]]:
+def _recent_takes(now: datetime) -> Iterator[tuple[int, Iterator[tuple[float, int]]]]:
     # What was refused took nothing from the minute.
     rows = RequestLog.objects.filter(started_at__gt=now - _LOOK_BACK, member__isnull=False)
     rows = rows.exclude(outcome=Outcome.REFUSED).order_by("member_id", "started_at")
-    starts = rows.values_list("member_id", "started_at").iterator()
-    for member_id, group in groupby(starts, key=lambda row: row[0]):
+    taken = rows.values_list("member_id", "started_at", "answers").iterator()
+    for member_id, group in groupby(taken, key=lambda row: row[0]):
         if member_id is not None:
-            yield member_id, (started_at.timestamp() for _, started_at in group)
+            yield member_id, ((started_at.timestamp(), answers) for _, started_at, answers in group)

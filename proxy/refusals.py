@@ -60,6 +60,7 @@ JOURNAL_FULL: Final = _("The database of this server is away and the waiting lin
 UNFETCHABLE: Final = _("The media at %(place)s cannot be fetched: %(reason)s.")
 NOT_JSON: Final = _("The request body is not valid JSON (line %(line)s, column %(column)s).")
 NO_FETCHING: Final = _("Media at an address is not fetched here; send it as a data: URL.")
+STOPPING: Final = _("This server is shutting down; try again in a moment.")
 UNEXPECTED: Final = _("Something went wrong inside this server; its log knows more.")
 WRONG_PASSWORD: Final = _("This password is not known here; ask the admin of this server.")
 NO_PASSWORD: Final = _("A password is needed: send it as a Bearer token or as x-goog-api-key.")

@@ -79,6 +79,8 @@ class Relay:
         self.signatures = signatures
         self.zone = zone
         self.now = now
+        # Set when the answers that still run are ended: then it was not the client who went away.
+        self.is_ending = False
 
     def exchange(self, ask: Ask) -> Exchange:
         """Return the exchange that will carry ``ask``; nothing is taken before it runs."""
@@ -217,6 +219,8 @@ class Exchange:
 
     async def _settle(self, outcome: Outcome, error: errors.HajimiError | None) -> None:
         """Give back what was not used, and write the request down. The client's last byte waits for this."""
+        if outcome is Outcome.CANCELLED and self._relay.is_ending:
+            error = errors.NotReady(refusals.STOPPING)
         if error is not None:
             outcome = Outcome.PARTIAL if self._visible else refusals.outcome_of(error)
         self._settled_usage = self.usage
@@ -286,4 +290,5 @@ def _record(ask: Ask, started: float) -> Record:
         dialect=ask.dialect,
         model=ask.model[:120],
         stream=ask.stream,
+        answers=ask.count,
     )

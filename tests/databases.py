@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 POSTGRES_URL = os.environ.get("HAJIMI_TEST_POSTGRES_URL", "")
 ON_POSTGRES = pytest.mark.skipif(not POSTGRES_URL, reason="PostgreSQL: HAJIMI_TEST_POSTGRES_URL is not set")
-BACKENDS = ("sqlite", pytest.param("postgres", marks=ON_POSTGRES))
+BACKENDS = ("sqlite", "postgres") if POSTGRES_URL else ("sqlite",)
 
 
 @contextmanager
