@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keys.rules import ParkReason
+from keys.standing import ParkEnd
 
 Place = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ParkRow:
-    """A key rests until a moment, for one model or (empty model) for all."""
+    """A key rests until a moment, for one model or (empty model) for all. ``per_day``: the quota it taught, or 0."""
 
     key_id: int
     model: str
@@ -21,6 +22,7 @@ class ParkRow:
     until: datetime
     quota_id: str
     created_at: datetime
+    per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,14 @@ class Changes:
             if (park := self._parks.get(place)) and park[0] > now:
                 return park[1].reason
         return None
+
+    def in_force(self, now: float) -> dict[int, dict[str, ParkEnd]]:
+        """Return all parks by key and model, those that are over left out."""
+        found: dict[int, dict[str, ParkEnd]] = {}
+        for (key_id, model), (until, park) in self._parks.items():
+            if until > now:
+                found.setdefault(key_id, {})[model] = ParkEnd(park.reason, until)
+        return found
 
     def _settle(self, change: ParkRow | Disabling, revision: int) -> bool:
         own = self._own(change)

@@ -6,7 +6,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -23,6 +23,27 @@ _MOST_PASSWORDS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
+class ModelLimitView:
+    """What a member may have of the models that ``pattern`` covers; 0: no limit. ``covers`` takes Google's name."""
+
+    pattern: str
+    covers: Callable[[str], object]
+    requests_per_minute: int = 0
+    requests_per_day: int = 0
+    tokens_per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a member has of its own among the settings: () and None mean that everybody's hold."""
+
+    allowed_models: tuple[str, ...] = ()
+    blocked_models: tuple[str, ...] = ()
+    fake_streaming: bool | None = None
+    random_string: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MemberView:
     """A member as requests see it: limits resolved (None: no limit of its own), enabled."""
 
@@ -33,6 +54,14 @@ class MemberView:
     requests_per_day: int | None
     tokens_per_day: int | None
     expires_at: datetime | None
+    parallel_requests: int | None = None
+    model_limits: tuple[ModelLimitView, ...] = ()
+    own: Own | None = None
+
+
+# Stands in for a member where a password is nobody's: it can be compared, and never matches.
+_NOBODY: Final = MemberView(0, "", "0" * 64, None, None, None, None)
+_NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class UnknownPassword(Exception):
@@ -71,8 +100,12 @@ class Doorkeeper:
     the guesses: a member must not be able to guess another's. An IPv6 address stands for its /64.
     """
 
-    def __init__(self, digest: Callable[[str], str] = vault.digest) -> None:
+    def __init__(
+        self, digest: Callable[[str], str] = vault.digest, tell: Callable[[str, str, str], None] | None = None
+    ) -> None:
         self._digest = digest
+        # Called for each wrong guess ("guess", place, "") and each password newly proven ("proven", place, digest).
+        self._tell = tell or (lambda kind, place, digest: None)
         self._guesses: OrderedDict[str, _Guesses] = OrderedDict()
         # Apart from the guesses: a flood of guessing addresses must not push members out.
         self._proven: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
@@ -95,9 +128,20 @@ class Doorkeeper:
         if member is None:
             if not pause:
                 self._count(place, now)
+                self._tell("guess", place, "")
             raise UnknownPassword
-        self._prove(place, digest)
+        if self._prove(place, digest):
+            self._tell("proven", place, digest)
         return member
+
+    def hear_guess(self, place: str, now: float) -> None:
+        """Count a wrong guess that another process was asked."""
+        if not self._pause(place, now):
+            self._count(place, now)
+
+    def hear_proven(self, place: str, digest: str) -> None:
+        """Note a password that has worked at another process."""
+        self._prove(place, digest)
 
     def _pause(self, place: str, now: float) -> float:
         guesses = self._guesses.get(place)
@@ -115,8 +159,10 @@ class Doorkeeper:
         if len(self._guesses) > _MOST_ADDRESSES:
             self._guesses.popitem(last=False)
 
-    def _prove(self, place: str, digest: str) -> None:
+    def _prove(self, place: str, digest: str) -> bool:
+        """Keep that a password has worked from a place; tell whether that is new."""
         passwords = self._proven.setdefault(place, OrderedDict())
+        is_new = digest not in passwords
         passwords[digest] = None
         passwords.move_to_end(digest)
         self._proven.move_to_end(place)
@@ -124,6 +170,7 @@ class Doorkeeper:
             passwords.popitem(last=False)
         if len(self._proven) > _MOST_ADDRESSES:
             self._proven.popitem(last=False)
+        return is_new
 
 
 class _Guesses:
@@ -138,12 +185,15 @@ class _Guesses:
 
 
 def _member(digest: str, members: Mapping[str, MemberView], now: float) -> MemberView | None:
-    member = members.get(digest)
-    if member is None or not hmac.compare_digest(member.digest, digest):
-        return None
-    if member.expires_at is not None and member.expires_at.timestamp() <= now:
-        return None
-    return member
+    """Return whose digest this is. Does the same work whether it is nobody's, of an expired member, or good."""
+    member = members.get(digest, _NOBODY)
+    is_same = hmac.compare_digest(member.digest, digest)
+    is_late = _end_of(member) <= now
+    return member if is_same and not is_late else None
+
+
+def _end_of(member: MemberView) -> float:
+    return (member.expires_at or _NEVER).timestamp()
 
 
 @lru_cache(maxsize=4096)

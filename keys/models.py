@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from keys import limits
 
 
 class Source(models.TextChoices):
@@ -104,12 +107,50 @@ class Park(models.Model):
         return f"{self.key} · {self.model or '*'}"
 
 
-class Limits(models.Model):
+class LearnedLimit(models.Model):
+    """How many requests a day Google grants a key for a model (empty: for all), as its last refusal said."""
+
+    key = models.ForeignKey(Key, on_delete=models.CASCADE, related_name="learned_limits", verbose_name=_("key"))
+    model = models.CharField(_("model"), max_length=120, blank=True, default="")
+    per_day = models.PositiveIntegerField(_("requests per day"))
+    learned_at = models.DateTimeField(_("since"))
+
+    class Meta:
+        verbose_name = _("learned limit")
+        verbose_name_plural = _("learned limits")
+        constraints = (models.UniqueConstraint(fields=("key", "model"), name="one_limit_per_key_and_model"),)
+
+    def __str__(self) -> str:
+        return f"{self.key} · {self.model or '*'}: {self.per_day}"
+
+
+class Counted(models.Model):
+    """What is counted in minutes and days. Empty: no limit of its own; 0: none at all."""
+
+    requests_per_minute = models.PositiveIntegerField(
+        _("requests per minute"), null=True, blank=True, validators=[limits.per_minute]
+    )
+    requests_per_day = models.PositiveIntegerField(
+        _("requests per day"), null=True, blank=True, validators=[limits.per_day]
+    )
+    tokens_per_day = models.PositiveBigIntegerField(
+        _("tokens per day"), null=True, blank=True, validators=[limits.tokens]
+    )
+
+    class Meta:
+        abstract = True
+
+
+class Limits(Counted):
     """The limits that a group sets and a member may override. Empty means: ask the next one up."""
 
-    requests_per_minute = models.PositiveIntegerField(_("requests per minute"), null=True, blank=True)
-    requests_per_day = models.PositiveIntegerField(_("requests per day"), null=True, blank=True)
-    tokens_per_day = models.PositiveBigIntegerField(_("tokens per day"), null=True, blank=True)
+    parallel_requests = models.PositiveIntegerField(
+        _("parallel requests"), null=True, blank=True, validators=[limits.at_once]
+    )
+    allowed_models = models.TextField(_("allowed models"), blank=True, default="", validators=[limits.names])
+    blocked_models = models.TextField(_("blocked models"), blank=True, default="", validators=[limits.names])
+    fake_streaming = models.BooleanField(_("fake streaming"), null=True, blank=True)
+    random_string = models.BooleanField(_("random string"), null=True, blank=True)
 
     class Meta:
         abstract = True
@@ -118,7 +159,7 @@ class Limits(models.Model):
 class Group(Limits):
     """Members who share limits."""
 
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    name = models.CharField(_("name"), max_length=80, unique=True, validators=[limits.name])
     note = models.TextField(_("note"), blank=True)
 
     class Meta:
@@ -133,7 +174,7 @@ class Group(Limits):
 class Member(Limits):
     """A person with a password of their own. Only the password's digest is stored."""
 
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    name = models.CharField(_("name"), max_length=80, unique=True, validators=[limits.name])
     digest = models.CharField(max_length=64, unique=True, editable=False)
     group = models.ForeignKey(
         Group, null=True, blank=True, on_delete=models.SET_NULL, related_name="members", verbose_name=_("group")
@@ -151,6 +192,38 @@ class Member(Limits):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ModelLimit(Counted):
+    """What a member may have of some models; a group's holds for each of its members who has none for that pattern."""
+
+    member = models.ForeignKey(
+        Member, null=True, blank=True, on_delete=models.CASCADE, related_name="model_limits", verbose_name=_("member")
+    )
+    group = models.ForeignKey(
+        Group, null=True, blank=True, on_delete=models.CASCADE, related_name="model_limits", verbose_name=_("group")
+    )
+    pattern = models.CharField(_("model name or glob"), max_length=limits.LONGEST_PATTERN, validators=[limits.pattern])
+
+    class Meta:
+        verbose_name = _("limit for models")
+        verbose_name_plural = _("limits for models")
+        ordering = ("pattern",)
+        constraints = (
+            models.UniqueConstraint(fields=("member", "pattern"), name="one_limit_per_member_and_pattern"),
+            models.UniqueConstraint(fields=("group", "pattern"), name="one_limit_per_group_and_pattern"),
+            models.CheckConstraint(
+                condition=models.Q(member__isnull=True) ^ models.Q(group__isnull=True), name="a_limit_is_one_holders"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.pattern
+
+    def clean(self) -> None:
+        """Refuse a row that limits nothing."""
+        if all(getattr(self, name) is None for name in limits.COUNTED):
+            raise ValidationError({"requests_per_day": _("Fill one of the limits, or delete the row.")})
 
 
 class Usage(models.Model):
@@ -175,7 +248,7 @@ class Usage(models.Model):
         verbose_name = _("usage")
         verbose_name_plural = _("usage")
         constraints = (models.UniqueConstraint(fields=("kind", "subject", "day", "model"), name="one_usage_row"),)
-        indexes = (models.Index(fields=("day",), name="usage_by_day"),)
+        indexes = (models.Index(fields=("day", "kind"), name="usage_by_day_and_kind"),)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject} {self.day} {self.model}"

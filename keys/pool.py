@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -12,6 +13,8 @@ from keys.lanes import Lanes
 from keys.ledger import Ledger
 from keys.ledger.windows import Take, key_day
 from keys.rules import ParkReason, Rest, Verdict
+from keys.standing import KeyStanding
+from keys.turns import Turns
 
 FIRST_REST: Final = 5.0
 LONGEST_REST: Final = 600.0
@@ -21,7 +24,10 @@ __all__ = ["Disabling", "Lease", "ParkRow", "Pool", "PoolKey", "Unavailable"]
 
 @dataclass(frozen=True, slots=True)
 class PoolKey:
-    """One key as the pool lends it. ``daily_limit`` None: API_KEY_DAILY_LIMIT; 0: no limit."""
+    """One key as the pool lends it. ``daily_limit`` None: API_KEY_DAILY_LIMIT; 0: no limit.
+
+    Keys of a lower ``rank`` are lent before all of a higher one.
+    """
 
     id: int
     secret: str = field(repr=False)
@@ -29,6 +35,7 @@ class PoolKey:
     kind: str
     daily_limit: int | None
     disabled: bool
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,28 +51,34 @@ class Lease:
 class Unavailable:
     """No key can be lent: why, and the earliest moment at which one returns (None: time does not heal it).
 
-    ``exhausted``: every key that offers the model has used up its day. ``not_offered``: no key offers the model.
+    ``busy``: those that fit carry as many attempts as one key may. ``exhausted``: every key that offers the model
+    has used up its day. ``not_offered``: no key offers the model.
     """
 
-    why: Literal["no_keys", "resting", "exhausted", "not_offered"]
+    why: Literal["no_keys", "resting", "exhausted", "not_offered", "busy"]
     until: datetime | None
 
 
 class Pool:
-    """Lends keys: fewest in flight first, then least recently used.
+    """Lends keys: lowest rank first, then fewest in flight, then least recently used.
 
-    It knows what the last snapshot of the database said, and what it has found out itself since (``Changes``).
-    Every ``now`` is in seconds since the epoch. A daily limit of 0 means no limit.
+    ``serves(kind, model)`` tells which kinds of keys can reach a model. It knows what the last snapshot of the
+    database said, and what it has found out itself since (``Changes``). Every ``now`` is in seconds since the epoch.
+    A daily limit of 0 means no limit.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, serves: Callable[[str, str], bool] = lambda kind, model: True) -> None:
+        self.turns = Turns()
         self._ledger = ledger
+        self._serves = serves
         self._keys: dict[int, PoolKey] = {}
+        self._kinds: frozenset[str] = frozenset()
         self._daily_limit = 0
         self._changes = Changes()
-        self._lanes = Lanes(self._rests_until)
+        self._lanes = {0: Lanes(self._rests_until)}
         self._open: set[Lease] = set()
         self._in_flight: dict[int, int] = {}
+        self._most_at_once = 0
         self._exhausted: dict[int, float] = {}
         # Moves whenever room may have come back: a refusal of the ledger from before that says nothing any more.
         self._room = 0
@@ -87,21 +100,66 @@ class Pool:
         """Return how many keys can serve some model now: enabled, not parked as a whole, day not used up."""
         return sum(1 for key in self._keys.values() if self._is_enabled(key) and not self._rests_until(key.id, "", now))
 
-    def replace(self, keys: Iterable[PoolKey], parks: Iterable[ParkRow], *, daily_limit: int, revision: int) -> None:
+    def standings(self, now: float) -> list[KeyStanding]:
+        """Return how each key stands: for people who watch, not for requests."""
+        parks = self._changes.in_force(now)
+        return [
+            KeyStanding(
+                id=key.id,
+                tail=key.tail,
+                daily_limit=self._limit(key),
+                is_enabled=self._is_enabled(key),
+                is_readable=bool(key.secret),
+                spent_until=until if (until := self._exhausted.get(key.id, 0.0)) > now else 0.0,
+                parks=parks.get(key.id),
+            )
+            for key in self._keys.values()
+        ]
+
+    def kinds(self, model: str) -> set[str]:
+        """Return the kinds of keys that can reach ``model``."""
+        return {kind for kind in self._kinds if self._serves(kind, model)}
+
+    def replace(
+        self,
+        keys: Iterable[PoolKey],
+        parks: Iterable[ParkRow],
+        *,
+        daily_limit: int,
+        revision: int,
+        most_at_once: int = 0,
+    ) -> None:
         """Take over a snapshot of the database, read at ``revision``.
 
+        No key is lent to more than ``most_at_once`` attempts at a time (0: no limit).
         What the pool found out itself and is not confirmed as written at or before ``revision`` stays in force.
         """
+        limits = {key_id: self._limit(key) for key_id, key in self._keys.items()}
         self._keys = {key.id: key for key in keys}
+        self._kinds = frozenset(key.kind for key in self._keys.values())
         self._daily_limit = daily_limit
+        self._most_at_once = most_at_once
         self._changes.replace(parks, revision)
-        # Limits may have been raised: whoever is exhausted is found out again at the next lease.
-        self._exhausted.clear()
+        # A key with another limit than before may have room: the next lease finds out. The others stay exhausted,
+        # or the dashboard would call them usable after every change somebody makes to anything.
+        self._exhausted = {
+            key_id: until
+            for key_id, until in self._exhausted.items()
+            if key_id in self._keys and self._limit(self._keys[key_id]) == limits.get(key_id)
+        }
         self._refusals.clear()
         self._room += 1
         self._strikes = {place: count for place, count in self._strikes.items() if place[0] in self._keys}
-        idle = [key.id for key in self._keys.values() if self._is_enabled(key) and key.id not in self._in_flight]
-        self._lanes.reset(idle, self._keys.keys() | self._in_flight.keys())
+        self._sort_into_lanes()
+
+    def _sort_into_lanes(self) -> None:
+        """Put the idle keys of each rank into lanes of their own."""
+        ranks = sorted({key.rank for key in self._keys.values()} or {0})
+        self._lanes = {rank: self._lanes.get(rank) or Lanes(self._rests_until) for rank in ranks}
+        known = self._keys.keys() | self._in_flight.keys()
+        for rank, lanes in self._lanes.items():
+            ranked = (key for key in self._keys.values() if key.rank == rank and key.id not in self._in_flight)
+            lanes.reset((key.id for key in ranked if self._is_enabled(key)), known)
 
     async def lease(self, model: str, avoid: Collection[int], now: float) -> Lease | Unavailable:
         """Lend the key that fits best, its day window taken; or say why there is none.
@@ -112,6 +170,8 @@ class Pool:
             lease = await self._try_lend(self._keys[key_id], model, now)
             if lease is not None:
                 return lease
+        if self._most_at_once and any(self._fits(key_id, model, now) for key_id in self._in_flight):
+            return Unavailable("busy", None)
         refusal = self._refusals.get(model)
         if refusal is None or refusal.until is None or refusal.until.timestamp() <= now:
             refusal = self._refusals[model] = self._unavailable(model, now)
@@ -134,7 +194,7 @@ class Pool:
             return None
         self._refusals.clear()
         if verdict.disable:
-            self._lanes.drop(key.id)
+            self._lanes_of(key.id).drop(key.id)
             return self._changes.disable(Disabling(key.id, verdict.disable))
         if verdict.rest is None:
             return None
@@ -151,25 +211,54 @@ class Pool:
             # A snapshot newer than the write no longer has it: somebody freed the key.
             self._offer(key_id)
 
+    def look_again(self) -> None:
+        """Ask the ledger once more about keys whose day was used up: another process has given some of it back."""
+        exhausted = list(self._exhausted)
+        self._exhausted.clear()
+        self._refusals.clear()
+        self._room += 1
+        for key_id in exhausted:
+            self._offer(key_id)
+
     def _is_enabled(self, key: PoolKey) -> bool:
         return not key.disabled and not self._changes.is_disabled(key.id)
 
+    def _lanes_of(self, key_id: int) -> Lanes:
+        key = self._keys.get(key_id)
+        return self._lanes[key.rank if key else next(iter(self._lanes))]
+
     def _rests_until(self, key_id: int, model: str, now: float) -> float:
+        """Return when a key is free for a model again: 0 for now, infinity where its kind does not reach it."""
+        key = self._keys.get(key_id)
+        if model and key is not None and not self._serves(key.kind, model):
+            return math.inf
         until = max(self._changes.parked_until(key_id, model), self._exhausted.get(key_id, 0.0))
         return until if until > now else 0.0
 
     def _choose(self, model: str, avoid: Collection[int], now: float) -> int | None:
-        chosen = self._idle_or_busy(model, avoid, now)
-        if chosen is None and avoid:
-            chosen = self._idle_or_busy(model, (), now)
-        return chosen
+        for avoided in (avoid, ()) if avoid else ((),):
+            for rank, lanes in self._lanes.items():
+                chosen = self._idle_or_busy(rank, lanes, model, avoided, now)
+                if chosen is not None:
+                    return chosen
+        return None
 
-    def _idle_or_busy(self, model: str, avoid: Collection[int], now: float) -> int | None:
-        chosen = self._lanes.first(model, avoid, now)
+    def _idle_or_busy(self, rank: int, lanes: Lanes, model: str, avoid: Collection[int], now: float) -> int | None:
+        chosen = lanes.first(model, avoid, now)
         if chosen is not None:
             return chosen
-        fitting = (key_id for key_id in self._in_flight if key_id not in avoid and self._fits(key_id, model, now))
-        return min(fitting, key=lambda id: (self._in_flight[id], self._lanes.last_used(id)), default=None)
+        fitting = (
+            key_id
+            for key_id, count in self._in_flight.items()
+            if key_id not in avoid
+            and self._has_room(count)
+            and self._fits(key_id, model, now)
+            and self._keys[key_id].rank == rank
+        )
+        return min(fitting, key=lambda id: (self._in_flight[id], lanes.last_used(id)), default=None)
+
+    def _has_room(self, in_flight: int) -> bool:
+        return not self._most_at_once or in_flight < self._most_at_once
 
     def _fits(self, key_id: int, model: str, now: float) -> bool:
         key = self._keys.get(key_id)
@@ -200,15 +289,19 @@ class Pool:
         return None
 
     def _takes(self, key: PoolKey, now: float) -> tuple[Take, ...]:
-        limit = self._daily_limit if key.daily_limit is None else key.daily_limit
+        limit = self._limit(key)
         return (Take(key_day(key.id, limit, now)),) if limit else ()
+
+    def _limit(self, key: PoolKey) -> int:
+        return self._daily_limit if key.daily_limit is None else key.daily_limit
 
     def _enter(self, key_id: int) -> None:
         self._in_flight[key_id] = self._in_flight.get(key_id, 0) + 1
-        self._lanes.use(key_id)
+        self._lanes_of(key_id).use(key_id)
 
     def _leave(self, key_id: int) -> None:
         self._in_flight[key_id] -= 1
+        self.turns.wake()
         if self._in_flight[key_id]:
             return
         del self._in_flight[key_id]
@@ -217,7 +310,7 @@ class Pool:
     def _offer(self, key_id: int) -> None:
         key = self._keys.get(key_id)
         if key and self._is_enabled(key) and key_id not in self._in_flight:
-            self._lanes.add(key_id)
+            self._lanes_of(key_id).add(key_id)
 
     async def _refund(self, key_id: int, takes: tuple[Take, ...], now: float) -> None:
         await self._ledger.give_back(takes, now)
@@ -233,7 +326,8 @@ class Pool:
         if until <= max(now, self._changes.parked_until(key_id, model)):
             return None
         ends, begins = (datetime.fromtimestamp(moment, UTC) for moment in (until, now))
-        return self._changes.park(ParkRow(key_id, model, rest.reason, ends, rest.quota_id, begins))
+        park = ParkRow(key_id, model, rest.reason, ends, rest.quota_id, begins, rest.per_day)
+        return self._changes.park(park)
 
     def _growing_pause(self, key_id: int, model: str, now: float) -> float:
         if self._changes.parked_until(key_id, model) > now:
@@ -248,14 +342,15 @@ class Pool:
             return Unavailable("no_keys", None)
         offering = [key_id for key_id in keys if not self._is_not_offered(key_id, model, now)]
         ends = [self._rests_until(key_id, model, now) for key_id in offering or keys]
-        until = datetime.fromtimestamp(min(ends) or now, UTC)
+        until = None if min(ends) == math.inf else datetime.fromtimestamp(min(ends) or now, UTC)
         if not offering:
             return Unavailable("not_offered", until)
         exhausted = all(self._is_exhausted(key_id, model, now) for key_id in offering)
         return Unavailable("exhausted" if exhausted else "resting", until)
 
     def _is_not_offered(self, key_id: int, model: str, now: float) -> bool:
-        return self._changes.reason(key_id, model, now) is ParkReason.NOT_OFFERED
+        is_served = self._serves(self._keys[key_id].kind, model)
+        return not is_served or self._changes.reason(key_id, model, now) is ParkReason.NOT_OFFERED
 
     def _is_exhausted(self, key_id: int, model: str, now: float) -> bool:
         return self._exhausted.get(key_id, 0.0) > now or self._changes.reason(key_id, model, now) is ParkReason.PER_DAY

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from keys.ledger.windows import PACIFIC, next_midnight
-from keys.masking import mask
+from keys.redacting import redact
 
 
 class Outcome(StrEnum):
@@ -37,6 +37,19 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
+# Google said no, or never heard of it: a key's day count does not move.
+UNSERVED: Final = frozenset(
+    {
+        Outcome.RATE_LIMITED,
+        Outcome.KEY_REJECTED,
+        Outcome.NOT_FOUND,
+        Outcome.BAD_REQUEST,
+        Outcome.LOCATION,
+        Outcome.UNAVAILABLE,
+    }
+)
+
+
 class ParkReason(StrEnum):
     """Why a key rests. The values are those of keys.models.Park.Reason."""
 
@@ -51,20 +64,22 @@ class Rest:
     """How long a key should rest after an answer.
 
     ``until`` is None for an answer that named no time: the pool then rests the key 5 s, doubling up to
-    10 minutes while it goes on. ``whole_key`` rests it for every model.
+    10 minutes while it goes on. ``whole_key`` rests it for every model. ``per_day`` is how many requests Google's day
+    quota grants, where the answer named that number; else 0.
     """
 
     reason: ParkReason
     until: datetime | None
     quota_id: str = ""
     whole_key: bool = False
+    per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one upstream error means.
 
-    ``message`` is Google's own, in one line, cut to 300 characters, every key-shaped text masked.
+    ``message`` is Google's own, in one line, cut to 300 characters, every secret masked.
     ``rest`` asks for a park, ``disable`` (a sentence) takes the key out. Both None: the key is not to blame.
     """
 
@@ -113,6 +128,8 @@ _LOCATION_WORDS: Final = re.compile(r"location is not supported|not available in
 # A 404 or 403 that is about something the request names: no other model, and no key, is to blame.
 _NAMED_BY_REQUEST: Final = re.compile(r"\bfiles?\b|cached ?content|requested entity", re.IGNORECASE)
 _ZERO_LIMIT: Final = re.compile(r"\blimit: 0(?![\d.])")
+_LIMIT: Final = re.compile(r"\blimit: ([0-9]{1,9})(?![\d.])")
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _RETRY_IN: Final = re.compile(r"retry in (\d{1,9}(?:\.\d{1,9})?)(ms|s)\b", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _GROUNDING: Final = re.compile(r"ground|search", re.IGNORECASE)
@@ -185,7 +202,7 @@ class _Error:
     @property
     def shown(self) -> str:
         """The message as people may see it: masked, cut."""
-        return mask(self.message)[:MESSAGE_LIMIT] or f"HTTP {self.status}"
+        return redact(self.message)[:MESSAGE_LIMIT] or f"HTTP {self.status}"
 
     @property
     def reason(self) -> str:
@@ -216,12 +233,19 @@ class _Quota:
         """True when the quota counts all models together; a search quota says nothing of plain requests."""
         return not (self.model or "PerModel" in self.id or _GROUNDING.search(self.id + self.metric))
 
+    @property
+    def _per_day(self) -> int:
+        """How many requests a day it grants; 0 when it counts something else or tells no number."""
+        if "Request" not in self.id or not _WHOLE.fullmatch(self.limit):
+            return 0
+        return int(self.limit)
+
     def rest(self, delay: timedelta, now: datetime) -> Rest:
         """Return the rest that this quota asks for."""
         if self.limit == "0" and not self.whole_key:
             return Rest(ParkReason.NOT_OFFERED, now + NOT_OFFERED_FOR, self.id)
         if "PerDay" in self.id:
-            return Rest(ParkReason.PER_DAY, next_pacific_midnight(now), self.id, self.whole_key)
+            return Rest(ParkReason.PER_DAY, next_pacific_midnight(now), self.id, self.whole_key, self._per_day)
         return Rest(ParkReason.PER_MINUTE, now + delay, self.id, self.whole_key)
 
 
@@ -254,12 +278,12 @@ def _weight(rest: Rest) -> tuple[bool, datetime]:
 
 
 def _quotas(error: _Error) -> Iterator[_Quota]:
-    zero = bool(_ZERO_LIMIT.search(error.message))
+    told = _told_limits(error.message)
     for failure in error.of_type("QuotaFailure"):
         violations = failure.get("violations")
         for violation in violations if isinstance(violations, list) else ():
             if isinstance(violation, dict):
-                yield _quota(violation, zero)
+                yield _quota(violation, told)
     for info in error.of_type("ErrorInfo"):
         metadata = info.get("metadata")
         if isinstance(metadata, dict) and _text(metadata, "quota_limit"):
@@ -267,11 +291,19 @@ def _quotas(error: _Error) -> Iterator[_Quota]:
             yield _Quota(_id(metadata, "quota_limit"), _text(metadata, "quota_metric"), "", limit)
 
 
-def _quota(violation: dict[str, Any], zero: bool) -> _Quota:
+def _told_limits(message: str) -> str:
+    """Return the limit that the message names: 0 if any is 0, else the only one, else nothing."""
+    if _ZERO_LIMIT.search(message):
+        return "0"
+    named = _LIMIT.findall(message)
+    return named[0] if len(named) == 1 else ""
+
+
+def _quota(violation: dict[str, Any], told: str) -> _Quota:
     dimensions = violation.get("quotaDimensions")
     model = _text(dimensions, "model") if isinstance(dimensions, dict) else ""
     # The number is in quotaValue in some answers, only in the message in others.
-    limit = str(violation.get("quotaValue", "0" if zero else ""))
+    limit = str(violation.get("quotaValue", told))
     return _Quota(_id(violation, "quotaId"), _text(violation, "quotaMetric"), model, limit)
 
 
@@ -295,4 +327,4 @@ def _text(document: dict[str, Any], name: str) -> str:
 
 
 def _id(document: dict[str, Any], name: str) -> str:
-    return mask(_text(document, name))[:QUOTA_ID_LIMIT]
+    return redact(_text(document, name))[:QUOTA_ID_LIMIT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from keys.ledger.windows import MINUTE, Refusal, Standing, Take, Window, has_room
+from keys.ledger.windows import MINUTE, Admission, Refusal, Slots, Standing, Take, Window, has_room
 
 _SWEEP_SECONDS: Final = 60.0
 # An ended day is kept a little: requests that began in it may still give back.
@@ -25,6 +25,8 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._counters: dict[str, _Counter] = {}
+        # These slots die with their process, as its requests do.
+        self._inside: dict[str, set[int]] = {}
         self._sweep_at = 0.0
 
     async def take(self, takes: Sequence[Take], now: float) -> Refusal | None:
@@ -44,6 +46,11 @@ class MemoryLedger:
                 self._counter(take.window, now).used += take.amount
         return None
 
+    async def admit(self, takes: Sequence[Take], now: float) -> Admission:
+        """Do the same, and tell how the windows stand then, in the order of ``takes``."""
+        refusal = await self.take(takes, now)
+        return Admission(refusal, tuple([await self.standing(take.window, now) for take in takes]))
+
     async def give_back(self, takes: Sequence[Take], now: float) -> None:
         """Undo earlier takes. A minute keeps what was taken: it may have begun anew since."""
         for take in takes:
@@ -61,6 +68,31 @@ class MemoryLedger:
         if counter:
             return Standing(counter.used, counter.resets_at)
         return Standing(0, now if window.ends_at is None else window.ends_at)
+
+    async def raise_to(self, window: Window, used: int, now: float) -> None:
+        """Let a window stand at ``used`` at least: so much the database knows of."""
+        counter = self._counter(window, now)
+        counter.used = max(counter.used, used)
+
+    async def enter(self, slots: Slots, holder: int, now: float) -> bool:
+        """Take a slot for the request ``holder``, and tell whether there was one. One that is inside stays inside."""
+        holders = self._inside.get(slots.name, set())
+        if holder not in holders and len(holders) >= slots.limit:
+            return False
+        self._inside[slots.name] = holders | {holder}
+        return True
+
+    async def leave(self, slots: Slots, holder: int) -> None:
+        """Give back the slot of ``holder``; nothing when it has none."""
+        holders = self._inside.get(slots.name, set()) - {holder}
+        if holders:
+            self._inside[slots.name] = holders
+        else:
+            self._inside.pop(slots.name, None)
+
+    async def inside(self, slots: Slots, now: float) -> int:
+        """Tell how many slots are held."""
+        return len(self._inside.get(slots.name, ()))
 
     def restore(self, name: str, used: int, resets_at: float) -> None:
         """Set a window as it stood before a restart."""

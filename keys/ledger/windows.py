@@ -52,6 +52,26 @@ class Standing:
     resets_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of some takes: ``refusal`` is None when they were granted; then how each window stands."""
+
+    refusal: Refusal | None
+    standings: tuple[Standing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """How many requests of one member may run at once; each of them holds a slot until it leaves."""
+
+    name: str
+    limit: int
+
+
+# A slot whose process died without leaving comes free after this many seconds; living processes keep theirs.
+SLOT_SECONDS: Final = 60.0
+
+
 def has_room(used: int, take: Take) -> bool:
     """Tell whether a window of which ``used`` is gone grants ``take``."""
     if take.amount == 0:
@@ -90,6 +110,26 @@ def member_tokens(member_id: int, limit: int, now: float, zone: tzinfo) -> Windo
     return _of_day(f"member:{member_id}:tokens", limit, now, zone)
 
 
+def model_minute(member_id: int, pattern: str, limit: int) -> Window:
+    """Return the window of a member's requests in a minute for the models that ``pattern`` covers."""
+    return Window(f"member:{member_id}:model-minute:{pattern}", limit, None)
+
+
+def model_day(member_id: int, pattern: str, limit: int, now: float, zone: tzinfo) -> Window:
+    """Return the window of a member's requests on the day of ``zone`` for the models that ``pattern`` covers."""
+    return _of_day(f"member:{member_id}:model-day:{pattern}", limit, now, zone)
+
+
+def model_tokens(member_id: int, pattern: str, limit: int, now: float, zone: tzinfo) -> Window:
+    """Return the window of a member's tokens on the day of ``zone`` for the models that ``pattern`` covers."""
+    return _of_day(f"member:{member_id}:model-tokens:{pattern}", limit, now, zone)
+
+
+def member_slots(member_id: int, limit: int) -> Slots:
+    """Return the slots of a member's requests that run at once."""
+    return Slots(f"member:{member_id}:slots", limit)
+
+
 def address_day(address: str, limit: int, now: float, zone: tzinfo) -> Window:
     """Return the window of an address's requests on the day of ``zone``."""
     return _of_day(f"address:{address}:day", limit, now, zone)
@@ -98,6 +138,13 @@ def address_day(address: str, limit: int, now: float, zone: tzinfo) -> Window:
 def key_day(key_id: int, limit: int, now: float) -> Window:
     """Return the window of a key's requests on Google's day (Pacific time)."""
     return _of_day(f"key:{key_id}:day", limit, now, PACIFIC)
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of limit that a window or slots of this name are: member_minute, address_day ..."""
+    whose, _, rest = name.partition(":")
+    # An address may hold colons itself; it and a key have one window only.
+    return f"{whose}_{rest.split(':')[1].replace('-', '_')}" if whose == "member" else f"{whose}_day"
 
 
 def _of_day(name: str, limit: int, now: float, zone: tzinfo) -> Window:

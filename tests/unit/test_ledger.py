@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.ledger import windows
+from keys.ledger import Ledger, windows
 from keys.ledger.memory import MemoryLedger
 from keys.ledger.windows import PACIFIC, Refusal, Standing, Take, Window
+from tests.redises import ON_REDIS, redis_ledger
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOON = datetime(2026, 8, 21, 4, tzinfo=UTC).timestamp()
@@ -20,20 +22,27 @@ DAY = windows.member_day(1, 10, NOON, SHANGHAI)
 MINUTE = windows.member_minute(1, 3)
 
 
+@pytest.fixture(params=["memory", pytest.param("redis", marks=ON_REDIS)])
+async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
+    """Each store of the ledger: all promises below are kept by both."""
+    if request.param == "memory":
+        yield MemoryLedger()
+    else:
+        async with redis_ledger() as shared:
+            yield shared
+
+
 def moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-async def test_it_grants_up_to_the_limit_and_then_names_the_window_and_its_end() -> None:
-    ledger = MemoryLedger()
-
+async def test_it_grants_up_to_the_limit_and_then_names_the_window_and_its_end(ledger: Ledger) -> None:
     answers = [await ledger.take([Take(MINUTE)], NOON + second) for second in range(4)]
 
     assert answers == [None, None, None, Refusal(MINUTE, NOON + 60)]
 
 
-async def test_a_minute_runs_from_its_first_request() -> None:
-    ledger = MemoryLedger()
+async def test_a_minute_runs_from_its_first_request(ledger: Ledger) -> None:
     for second in (0, 30, 59):
         assert await ledger.take([Take(MINUTE)], NOON + second) is None
 
@@ -42,8 +51,7 @@ async def test_a_minute_runs_from_its_first_request() -> None:
     assert await ledger.standing(MINUTE, NOON + 61) == Standing(1, NOON + 120)
 
 
-async def test_a_refused_request_uses_up_no_other_window() -> None:
-    ledger = MemoryLedger()
+async def test_a_refused_request_uses_up_no_other_window(ledger: Ledger) -> None:
     full = Window("full:2026-08-21", 0, NOON + 100)
 
     refusal = await ledger.take([Take(DAY), Take(MINUTE), Take(full)], NOON)
@@ -53,15 +61,12 @@ async def test_a_refused_request_uses_up_no_other_window() -> None:
     assert await ledger.standing(MINUTE, NOON) == Standing(0, NOON)
 
 
-async def test_two_takes_of_one_window_must_fit_together() -> None:
-    ledger = MemoryLedger()
-
+async def test_two_takes_of_one_window_must_fit_together(ledger: Ledger) -> None:
     assert await ledger.take([Take(DAY, 6), Take(DAY, 6)], NOON) is not None
     assert (await ledger.standing(DAY, NOON)).used == 0
 
 
-async def test_a_take_of_nothing_is_refused_only_when_the_window_is_used_up() -> None:
-    ledger = MemoryLedger()
+async def test_a_take_of_nothing_is_refused_only_when_the_window_is_used_up(ledger: Ledger) -> None:
     tokens = windows.member_tokens(1, 1000, NOON, SHANGHAI)
 
     assert await ledger.take([Take(tokens, 0)], NOON) is None
@@ -71,8 +76,7 @@ async def test_a_take_of_nothing_is_refused_only_when_the_window_is_used_up() ->
     assert await ledger.take([Take(tokens, 0)], NOON) == Refusal(tokens, windows.next_midnight(NOON, SHANGHAI))
 
 
-async def test_what_is_given_back_can_be_taken_again_but_a_minute_keeps_it() -> None:
-    ledger = MemoryLedger()
+async def test_what_is_given_back_can_be_taken_again_but_a_minute_keeps_it(ledger: Ledger) -> None:
     takes = [Take(MINUTE), Take(DAY, 10)]
     assert await ledger.take(takes, NOON) is None
 
@@ -82,8 +86,7 @@ async def test_what_is_given_back_can_be_taken_again_but_a_minute_keeps_it() -> 
     assert (await ledger.standing(MINUTE, NOON)).used == 1
 
 
-async def test_giving_back_yesterdays_request_leaves_today_alone() -> None:
-    ledger = MemoryLedger()
+async def test_giving_back_yesterdays_request_leaves_today_alone(ledger: Ledger) -> None:
     evening, morning = moment("2026-08-21T23:59:50+08:00"), moment("2026-08-22T00:00:10+08:00")
     yesterday = windows.member_day(1, 5, evening, SHANGHAI)
     today = windows.member_day(1, 5, morning, SHANGHAI)
@@ -105,6 +108,15 @@ async def test_a_restart_resets_nothing() -> None:
     assert await ledger.take([Take(MINUTE)], NOON + 12) is None
 
 
+async def test_a_window_is_raised_to_what_is_known_and_never_lowered(ledger: Ledger) -> None:
+    await ledger.raise_to(DAY, 9, NOON)
+    await ledger.raise_to(DAY, 4, NOON)
+
+    assert (await ledger.standing(DAY, NOON)).used == 9
+    assert await ledger.take([Take(DAY)], NOON) is None
+    assert await ledger.take([Take(DAY)], NOON) == Refusal(DAY, windows.next_midnight(NOON, SHANGHAI))
+
+
 async def test_ended_windows_are_swept() -> None:
     ledger = MemoryLedger()
     for address in range(1000):
@@ -116,15 +128,73 @@ async def test_ended_windows_are_swept() -> None:
     assert len(ledger) == 1
 
 
-async def test_sixty_parallel_requests_against_ten_get_exactly_ten() -> None:
-    ledger = MemoryLedger()
-
+async def test_sixty_parallel_requests_against_ten_get_exactly_ten(ledger: Ledger) -> None:
     answers = await asyncio.gather(
         *(ledger.take([Take(DAY), Take(windows.member_minute(1, 60))], NOON) for _ in range(60))
     )
 
     assert answers.count(None) == 10
     assert (await ledger.standing(windows.member_minute(1, 60), NOON)).used == 10
+
+
+async def test_slots_are_granted_up_to_the_limit_and_again_once_left(ledger: Ledger) -> None:
+    slots = windows.member_slots(1, 2)
+
+    assert [await ledger.enter(slots, holder, NOON) for holder in (1, 2, 3)] == [True, True, False]
+    assert await ledger.inside(slots, NOON) == 2
+
+    await ledger.leave(slots, 1)
+
+    assert await ledger.inside(slots, NOON) == 1
+    assert await ledger.enter(slots, 3, NOON)
+    assert not await ledger.enter(slots, 1, NOON)
+
+
+async def test_a_slot_is_held_however_long_its_request_runs(ledger: Ledger) -> None:
+    slots = windows.member_slots(1, 1)
+    assert await ledger.enter(slots, 1, NOON)
+
+    assert not await ledger.enter(slots, 2, NOON + windows.SLOT_SECONDS / 2)
+    assert await ledger.inside(slots, NOON + windows.SLOT_SECONDS / 2) == 1
+
+
+async def test_whoever_is_inside_stays_inside_also_under_a_lower_limit(ledger: Ledger) -> None:
+    assert await ledger.enter(windows.member_slots(1, 2), 1, NOON)
+    assert await ledger.enter(windows.member_slots(1, 2), 2, NOON)
+
+    assert await ledger.enter(windows.member_slots(1, 1), 2, NOON)
+    assert not await ledger.enter(windows.member_slots(1, 1), 3, NOON)
+    assert await ledger.inside(windows.member_slots(1, 1), NOON) == 2
+
+
+async def test_leaving_twice_or_without_having_entered_frees_nobody_elses_slot(ledger: Ledger) -> None:
+    slots = windows.member_slots(1, 1)
+    assert await ledger.enter(slots, 1, NOON)
+
+    await ledger.leave(slots, 2)
+    assert not await ledger.enter(slots, 2, NOON)
+    await ledger.leave(slots, 1)
+    await ledger.leave(slots, 1)
+
+    assert await ledger.inside(slots, NOON) == 0
+    assert await ledger.enter(slots, 2, NOON)
+
+
+async def test_members_do_not_share_their_slots(ledger: Ledger) -> None:
+    assert await ledger.enter(windows.member_slots(1, 1), 1, NOON)
+    assert await ledger.enter(windows.member_slots(2, 1), 2, NOON)
+
+
+async def test_of_sixty_requests_at_once_exactly_the_limit_get_a_slot(ledger: Ledger) -> None:
+    slots = windows.member_slots(1, 7)
+
+    entered = await asyncio.gather(*(ledger.enter(slots, holder, NOON) for holder in range(60)))
+
+    assert entered.count(True) == 7
+    for holder, is_in in enumerate(entered):
+        if is_in:
+            await ledger.leave(slots, holder)
+    assert await ledger.inside(slots, NOON) == 0
 
 
 class NaiveLedger:
@@ -179,15 +249,28 @@ steps = st.lists(
 @settings(deadline=None)
 @given(steps)
 def test_it_agrees_with_a_naive_ledger(history: list[tuple[str, list[Take], int]]) -> None:
-    asyncio.run(_compare(history))
+    asyncio.run(_compare(MemoryLedger(), history))
 
 
-async def _compare(history: list[tuple[str, list[Take], int]]) -> None:
-    ledger, naive, now = MemoryLedger(), NaiveLedger(), NOON
+@ON_REDIS
+@settings(deadline=None, max_examples=40)
+@given(steps)
+def test_redis_agrees_with_a_naive_ledger(history: list[tuple[str, list[Take], int]]) -> None:
+    async def compare() -> None:
+        async with redis_ledger() as shared:
+            await _compare(shared, history)
+
+    asyncio.run(compare())
+
+
+async def _compare(ledger: Ledger, history: list[tuple[str, list[Take], int]]) -> None:
+    naive, now = NaiveLedger(), NOON
     for verb, takes, seconds in history:
         now += seconds
         if verb == "take":
-            assert (await ledger.take(takes, now) is None) == naive.take(takes, now)
+            admission = await ledger.admit(takes, now)
+            assert (admission.refusal is None) == naive.take(takes, now)
+            assert [each.used for each in admission.standings] == [naive.used(take.window, now) for take in takes]
         elif verb == "give_back":
             await ledger.give_back(takes, now)
             for take in takes:

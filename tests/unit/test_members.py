@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from keys.members import Doorkeeper, MemberView, Throttled, UnknownPassword, credential
+from tests.work import calls_of
 
 START = datetime(2026, 8, 21, 12, 0, tzinfo=UTC)
 NOW = START.timestamp()
@@ -63,6 +64,34 @@ def test_an_expired_member_is_refused_like_an_unknown_password(door: Doorkeeper)
     assert door.authenticate("carol", HOME, members, NOW + 3599) is carol
     with pytest.raises(UnknownPassword):
         door.authenticate("carol", HOME, members, NOW + 3600)
+
+
+def test_a_wrong_an_expired_and_a_disabled_password_cost_the_same_work() -> None:
+    carol = member(3, "carol's password", START)
+    # A disabled member is not among those that requests see, as one who has been deleted is not.
+    members = MEMBERS | {carol.digest: carol}
+
+    def tried(password: str) -> list[str]:
+        door = Doorkeeper(digest)
+        told: list[str] = []
+
+        def knock() -> None:
+            try:
+                door.authenticate(password, HOME, members, NOW)
+            except UnknownPassword:
+                told.append("unknown")
+
+        # Once for what is remembered between two calls, such as how an address is written.
+        knock()
+        calls = calls_of(knock)
+        assert told == ["unknown"] * 2
+        return calls
+
+    wrong, expired, disabled = map(tried, ("nobody's password", "carol's password", "dave's old password"))
+
+    assert wrong == expired == disabled
+    assert wrong.count("digest") == 1
+    assert wrong.count("compare_digest") == 1
 
 
 def test_from_the_tenth_wrong_guess_on_an_address_is_refused_unchecked(door: Doorkeeper) -> None:

@@ -322,6 +322,22 @@ async def test_the_day_limit_is_hard_and_a_key_may_have_its_own() -> None:
     assert await use(pool, now=MIDNIGHT.timestamp()) in (1, 2)
 
 
+async def test_a_used_up_day_is_remembered_over_changes_to_anything_else() -> None:
+    pool = Pool(MemoryLedger())
+    pool.replace([key(1), key(2)], [], daily_limit=1, revision=1)
+    assert [await use(pool) for _ in range(2)] == [1, 2]
+    assert isinstance(await pool.lease(PRO, (), NOW), Unavailable)
+
+    pool.replace([key(1), key(2), key(3)], [parked(1, PRO, 60)], daily_limit=1, revision=2)
+    assert (pool.usable(NOW), await use(pool)) == (1, 3)
+    assert isinstance(await pool.lease(PRO, (), NOW), Unavailable)
+
+    pool.replace([key(1, daily_limit=2), key(2, daily_limit=1), key(3)], [], daily_limit=1, revision=3)
+    assert (pool.usable(NOW), await use(pool)) == (1, 1)
+    pool.replace([key(1), key(2), key(3)], [], daily_limit=3, revision=4)
+    assert pool.usable(NOW) == 3
+
+
 async def test_a_day_limit_of_zero_means_no_limit() -> None:
     pool = Pool(MemoryLedger())
     pool.replace([key(1, daily_limit=0)], [], daily_limit=1, revision=1)

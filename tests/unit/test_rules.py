@@ -46,7 +46,7 @@ EXPECTED: dict[str, tuple[Outcome, Rest | str | None]] = {
     "caller_no_permission": (Outcome.KEY_REJECTED, PAUSE),
     "location": (Outcome.LOCATION, NO_BLAME),
     "location_billing": (Outcome.LOCATION, NO_BLAME),
-    "quota_day_free": (Outcome.RATE_LIMITED, Rest(ParkReason.PER_DAY, MIDNIGHT, PER_DAY)),
+    "quota_day_free": (Outcome.RATE_LIMITED, Rest(ParkReason.PER_DAY, MIDNIGHT, PER_DAY, per_day=20)),
     "quota_tokens_minute_paid": (
         Outcome.RATE_LIMITED,
         seconds(48, "GenerateContentPaidTierInputTokensPerModelPerMinute"),
@@ -222,6 +222,30 @@ def test_a_day_quota_rests_to_midnight_pacific_whatever_the_delay(now: str, unti
 
     assert verdict.rest == Rest(ParkReason.PER_DAY, datetime.fromisoformat(until), PER_DAY)
     assert next_pacific_midnight(datetime.fromisoformat(now)) == datetime.fromisoformat(until)
+
+
+@pytest.mark.parametrize(
+    ("message", "violation", "per_day"),
+    [
+        ("", quota(PER_DAY, quotaValue="250"), 250),
+        ("", quota(PER_DAY, quotaValue=250), 250),
+        ("limit: 20, model: x", quota(PER_DAY), 20),
+        ("limit: 20, model: x", quota(PER_DAY, quotaValue="250"), 250),
+        # Two limits in one message: nobody knows which is whose.
+        ("limit: 20, model: x; limit: 5, model: x", quota(PER_DAY), 0),
+        ("", quota(PER_DAY), 0),
+        ("", quota(PER_DAY, quotaValue="many"), 0),
+        ("", quota(PER_DAY, quotaValue="12345678901"), 0),
+        ("", quota(PER_DAY, quotaValue="٣"), 0),
+        ("", quota("GenerateContentInputTokensPerDayPerModel", quotaValue="1000000"), 0),
+        ("", quota("GenerateRequestsPerMinutePerProjectPerModel", quotaValue="10"), 0),
+    ],
+)
+def test_a_day_quota_tells_how_many_requests_it_grants(message: str, violation: dict[str, Any], per_day: int) -> None:
+    rest = answer(429, message, failure(violation)).rest
+
+    assert rest is not None
+    assert rest.per_day == per_day
 
 
 def test_of_several_violations_the_longest_wins() -> None:
