@@ -54,7 +54,7 @@ def test_a_traceback_keeps_its_lines_and_loses_its_secrets() -> None:
 
 def test_the_server_logs_with_it() -> None:
     handler = logging.config.DictConfigurator(settings.LOGGING).configure_formatter(
-        settings.LOGGING["formatters"]["line"]
+        settings.LOGGING["formatters"]["text"]
     )
     stream = logging.StreamHandler(io.StringIO())
     stream.setFormatter(handler)

@@ -1,0 +1,62 @@
+"""Every secret that this process knows, out of the texts it writes: keys of any form, members' passwords. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Final
+
+from keys.masking import MASK, mask
+
+# A shorter one would stand in half of all words; it is masked only where a name tells what it is ("key=123").
+SHORTEST: Final = 8
+_LONGEST: Final = 128
+_BETWEEN: Final = re.compile(r"[\s'\"/=&?,;()\[\]{}<>]+")
+
+
+class Redactor:
+    """Masks what looks like a secret, and what is known to be one.
+
+    Keys are compared as they are; passwords, of which only digests exist, are asked for word by word.
+    """
+
+    def __init__(self) -> None:
+        self._fixed: tuple[str, ...] = ()
+        self._keys: tuple[str, ...] = ()
+        self._is_password: Callable[[str], bool] = _nothing
+
+    def keep(self, secrets: Iterable[str]) -> None:
+        """Know these for as long as the process runs: what the environment says."""
+        self._fixed = _odd(secrets)
+
+    def know(self, keys: Iterable[str], is_password: Callable[[str], bool]) -> None:
+        """Know these keys, and whatever ``is_password`` says yes to, instead of those before."""
+        # An access line is written for each request, and its words are mostly those of the line before.
+        self._keys, self._is_password = _odd(keys), lru_cache(maxsize=4096)(is_password)
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` with every secret replaced by ***."""
+        text = mask(text)
+        for secret in (*self._fixed, *self._keys):
+            text = text.replace(secret, MASK)
+        for word in self._passwords(text):
+            text = text.replace(word, MASK)
+        return text
+
+    def _passwords(self, text: str) -> list[str]:
+        words = {word for word in _BETWEEN.split(text) if SHORTEST <= len(word) <= _LONGEST}
+        return [word for word in words if self._is_password(word)]
+
+
+def _nothing(word: str) -> bool:
+    return False
+
+
+def _odd(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Return those that mask() does not know by their form; the longest first, for one may begin another."""
+    found = {secret for secret in secrets if len(secret) >= SHORTEST and secret in mask(secret)}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+redact: Final = Redactor()

@@ -1,0 +1,123 @@
+"""A member records the next requests, and nobody else can read them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.canaries import ANSWER, PROMPT, found
+from tests.forms import logged_in
+from tests.gemini import answer
+from tests.service.houses import house
+from tests.service.tiny_process import until
+from tests.serving import chat
+
+PATH = "/v1/me/recordings"
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    with house(tmp_path_factory.mktemp("house"), FAKE_STREAMING=False) as running:
+        yield running
+
+
+@pytest.fixture
+def member(here):
+    here.clear()
+    here.gemini.always(answer(ANSWER))
+    with here.server.client() as client:
+        client.delete(PATH)
+        yield client
+
+
+def ask(client, **fields) -> None:
+    assert client.post(CHAT, json=chat(PROMPT, **fields)).status_code == 200
+
+
+def recorded(client) -> list[dict]:
+    return client.get(PATH).json()["recordings"]
+
+
+def test_without_a_wish_nothing_is_recorded(here, member) -> None:
+    ask(member)
+
+    assert member.get(PATH).json() == {"left": 0, "until": None, "recordings": []}
+    assert here.server.rows("SELECT * FROM proxy_recording") == []
+
+
+def test_the_next_requests_are_recorded_with_their_answers_and_then_no_more(here, member) -> None:
+    told = member.post(PATH, json={"count": 3}).json()
+    assert told["left"] == 3
+    assert told["until"]
+    assert until(lambda: ask(member) or recorded(member))
+    for _ in range(6):
+        ask(member, stream=True)
+    assert until(lambda: member.get(PATH).json()["left"] == 0)
+
+    tapes = recorded(member)
+
+    assert len(tapes) == 3
+    assert tapes[0]["path"] == CHAT
+    assert tapes[0]["status"] == 200
+    assert json.loads(tapes[0]["request"])["messages"] == [{"role": "user", "content": PROMPT}]
+    assert all(ANSWER.split()[0] in tape["answer"] for tape in tapes)
+    assert tapes[-1]["answer"].endswith("data: [DONE]\n\n")
+    assert tapes[0]["request_id"].startswith("req_")
+
+
+def test_a_refusal_is_recorded_too(member) -> None:
+    member.post(PATH, json={"count": 1})
+
+    assert until(lambda: member.post(CHAT, json={"model": "nothing"}).status_code == 400 and recorded(member))
+    [tape] = recorded(member)
+    assert tape["status"] == 400
+    assert "messages" in tape["answer"]
+
+
+def test_only_the_member_s_own_password_opens_them(here, member) -> None:
+    with here.server.client("") as stranger, logged_in(here.server) as admin:
+        member.post(PATH, json={"count": 1})
+        assert until(lambda: ask(member) or recorded(member))
+
+        assert stranger.get(PATH).status_code == 401
+        assert admin.get(PATH).status_code == 401
+        assert found(here.server.stored()) == set()
+        assert PROMPT not in here.server.output
+        pages = " ".join(admin.get(path).text for path in ("/admin/", "/admin/proxy/requestlog/"))
+        assert PROMPT not in pages
+
+
+def test_after_a_day_they_are_gone(here, member) -> None:
+    member.post(PATH, json={"count": 5})
+    assert until(lambda: ask(member) or recorded(member))
+    yesterday = [str(datetime.now(UTC) - timedelta(hours=25))]
+    here.server.write(
+        *((f"UPDATE {table} SET created_at = ?", yesterday) for table in ("proxy_recording", "proxy_recordingwish"))
+    )
+
+    assert member.get(PATH).json() == {"left": 0, "until": None, "recordings": []}
+    here.server.restart()
+    assert until(lambda: not here.server.rows("SELECT * FROM proxy_recording"))
+    assert not here.server.rows("SELECT * FROM proxy_recordingwish")
+
+
+def test_the_member_deletes_them_at_once(here) -> None:
+    here.clear()
+    with here.server.client() as member:
+        member.post(PATH, json={"count": 5})
+        assert until(lambda: ask(member) or recorded(member))
+
+        assert member.delete(PATH).json() == {"left": 0, "until": None, "recordings": []}
+    assert here.server.rows("SELECT * FROM proxy_recording") == []
+
+
+@pytest.mark.parametrize("body", [{}, {"count": 0}, {"count": 21}, {"count": True}, {"count": "5"}, [], {"count": 1.5}])
+def test_a_count_that_cannot_be_is_refused_at_its_field(here, body) -> None:
+    with here.server.client() as member:
+        refused = member.post(PATH, json=body)
+
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "count"
