@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-import httpx
 import orjson
 
+from keys.pool import PoolKey
 from proxy.sse import BadEvent, SseDecoder
-from proxy.upstream.client import Read, Wire
-from proxy.upstream.errors import Cut, Garbled, Refused, Unreachable, UpstreamError
+from proxy.upstream.client import Wire
+from proxy.upstream.errors import Cut, Garbled, Refused, Silent, Unreachable, UpstreamError
 
 ERROR_BODY_LIMIT: Final = 64 * 1024
 ERROR_BODY_SECONDS: Final = 10.0
 ANSWER_LIMIT: Final = 64 * 2**20
 # What these share: the request never reached Google, so no quota was spent.
-NO_CONNECTION: Final = (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol, httpx.PoolTimeout)
-BROKEN: Final = (httpx.TransportError, aiohttp.ClientError, OSError)
-NOT_HTTP: Final = (httpx.InvalidURL, httpx.DecodingError, aiohttp.http_exceptions.HttpProcessingError)
-FAULTS: Final = (*BROKEN, *NOT_HTTP)
+NO_CONNECTION: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ServerTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
+NOT_HTTP: Final = (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError)
+FAULTS: Final = (aiohttp.ClientError, OSError, *NOT_HTTP)
 
+Read = Callable[[], Awaitable[bytes]]
 Event = dict[str, Any]
 
 
@@ -35,28 +40,23 @@ class AiStudio:
         self._base_url = base_url.rstrip("/")
 
     def ask(
-        self, secret: str, model: str, body: bytes, *, method: str = "generateContent", stream: bool = False
+        self, key: PoolKey, model: str, body: bytes, *, method: str, stream: bool, more: Mapping[str, Any]
     ) -> AiStudioAnswer:
-        """Return a call of ``model`` that is not yet sent."""
+        """Return a call of ``model`` that is not yet sent. The body is made for this way, so ``more`` is not needed."""
         verb = "streamGenerateContent?alt=sse" if stream else method
-        url = _url(f"{self._base_url}/v1beta/models/{quote(model, safe='')}:{verb}")
-        headers = {"x-goog-api-key": secret, "content-type": "application/json"}
+        url = f"{self._base_url}/v1beta/models/{quote(model, safe='')}:{verb}"
+        headers = {"x-goog-api-key": key.secret, "content-type": "application/json"}
         return AiStudioAnswer(self._wire, url, headers, body, stream=stream)
-
-
-@lru_cache(maxsize=512)
-def _url(text: str) -> httpx.URL:
-    return httpx.URL(text)
 
 
 class AiStudioAnswer:
     """One call on its way. An object, not a generator: a cancelled read leaves nothing to the garbage collector."""
 
-    def __init__(self, wire: Wire, url: httpx.URL, headers: dict[str, str], body: bytes, *, stream: bool) -> None:
+    def __init__(self, wire: Wire, url: str, headers: dict[str, str], body: bytes, *, stream: bool) -> None:
         self._wire = wire
         self._request = (url, headers, body)
         self._stream = stream
-        self._response: httpx.Response | None = None
+        self._response: aiohttp.ClientResponse | None = None
         self._events: _Events | None = None
         self._is_over = False
 
@@ -66,7 +66,13 @@ class AiStudioAnswer:
         Raises Refused, Unreachable, Cut or Garbled.
         """
         try:
-            return await (self._first() if self._events is None else self._events.batch())
+            if self._events is None:
+                return await self._first()
+            self._events.check()
+            while data := await self._read():
+                if events := self._events.feed(data):
+                    return events
+            return self._events.end()
         except FAULTS as error:
             raise _ours(error) from error
 
@@ -75,37 +81,34 @@ class AiStudioAnswer:
         self._is_over = True
         response, self._response = self._response, None
         if response is not None:
-            await response.aclose()
+            response.close()
 
     async def _first(self) -> list[Event]:
         if self._is_over:
             return []
         url, headers, body = self._request
         self._response = await self._wire.post(url, headers, body)
-        read = self._wire.reader(self._response)
-        await _check(self._response, read)
+        await _check(self._response)
         if self._stream:
-            self._events = _Events(read)
-            return await self._events.batch()
+            self._events, self._read = _Events(), self._response.content.readany
+            return await self.batch()
         self._is_over = True
-        return [await _whole(read)]
+        return [await _whole(self._response.content.readany)]
 
 
 def _ours(error: Exception) -> UpstreamError:
-    """Return what an error of the HTTP libraries means to us."""
-    name = type(error.__cause__ or error).__name__
+    """Return what an error of the HTTP library means to us."""
+    name = type(error).__name__
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return Silent(name)
     if isinstance(error, NO_CONNECTION):
         return Unreachable(name)
-    if isinstance(error, httpx.ConnectTimeout):
-        # The transport names every lost connection so; only a real connector fault means that nothing was sent.
-        never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError | aiohttp.ServerTimeoutError)
-        return Unreachable(name) if never_sent else Cut(name)
     return Garbled(name) if isinstance(error, NOT_HTTP) else Cut(name)
 
 
-async def _check(response: httpx.Response, read: Read) -> None:
-    if response.status_code != 200:
-        raise Refused(response.status_code, await _error_body(read))
+async def _check(response: aiohttp.ClientResponse) -> None:
+    if response.status != 200:
+        raise Refused(response.status, await _error_body(response.content.readany))
     if response.headers.get("content-encoding", "identity") != "identity":
         raise Garbled("compressed answer")
 
@@ -141,38 +144,40 @@ async def _whole(read: Read) -> Event:
 class _Events:
     """The events of one streamed answer, in batches: what one read brought."""
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    def __init__(self) -> None:
         self._decoder = SseDecoder()
         self._some_bytes = False
         self._some_events = False
         self._trouble: UpstreamError | None = None
 
-    async def batch(self) -> list[Event]:
-        """Return at least one event, or none at the end of the answer."""
+    def check(self) -> None:
+        """Raise what was wrong after the events returned last."""
         if self._trouble is not None:
             raise self._trouble
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events that one read completes. Raises UpstreamError."""
+        self._some_bytes = True
         try:
-            while data := await self._read():
-                self._some_bytes = True
-                if events := self._decoder.feed(data):
-                    return self._good(events)
+            return self._good(self._decoder.feed(data))
         except BadEvent as error:
             raise Garbled("event is not JSON") from error
-        return self._good(self._last())
 
-    def _last(self) -> list[Any]:
+    def end(self) -> list[Event]:
+        """Return the last event of an answer that has ended, if no blank line closed it. Raises UpstreamError."""
         try:
-            events = self._decoder.finish()
+            events = self._good(self._decoder.finish())
         except BadEvent as error:
             raise (Cut("ended inside an event") if self._some_events else Garbled("no events")) from error
-        if self._some_bytes and not self._some_events and not events:
+        if self._some_bytes and not self._some_events:
             raise Garbled("no events")
         return events
 
     def _good(self, events: list[Any]) -> list[Event]:
         """Return the events before the first bad one; what is wrong with that is raised by the next call."""
         for number, event in enumerate(events):
+            if "error" not in event:
+                continue
             self._trouble = _trouble(event)
             if self._trouble is not None:
                 if not number:

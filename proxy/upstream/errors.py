@@ -3,6 +3,7 @@
 UpstreamError
 ├── Refused       an HTTP status other than 200, or an error event inside a stream
 ├── Unreachable   no connection: DNS, refused, TLS, proxy
+│   └── Silent    nobody answered at all, in the time that a connection may take
 ├── Cut           the connection broke, or the answer ended before it was whole
 └── Garbled       200, but no Gemini answer: HTML, broken JSON, compressed, too large
 """
@@ -25,6 +26,10 @@ class Refused(UpstreamError):
 
 class Unreachable(UpstreamError):
     """No connection came about."""
+
+
+class Silent(Unreachable):
+    """Nobody answered the wish for a connection: packets are dropped on the way."""
 
 
 class Cut(UpstreamError):

@@ -30,6 +30,7 @@ class Call:
     status: int = 0
     ended: Ended = "running"
     sent: int = 0
+    on_vertex: bool = False
 
     @property
     def generates(self) -> bool:

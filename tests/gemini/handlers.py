@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.gemini import catalog, errors
+from tests.gemini import catalog, errors, vertex
 from tests.gemini.calls import Call
 from tests.gemini.catalog import Model
 from tests.gemini.making import predictions
@@ -34,6 +34,9 @@ def app(gemini: FakeGemini) -> web.Application:
         application.router.add_get(f"/{version}/models", handlers.list_models)
         application.router.add_get(f"/{version}/models/{{model}}", handlers.get_model)
         application.router.add_post(f"/{version}/models/{{model}}:{{method}}", handlers.act)
+    application.router.add_post("/token", vertex.TokenServer(gemini).give)
+    application.router.add_post(vertex.ACCOUNT_PATH, handlers.act)
+    application.router.add_post(vertex.EXPRESS_PATH, handlers.act)
     return application
 
 
@@ -56,12 +59,13 @@ class Handlers:
         return _done(call, self._door(call) or (_json(model.document()) if model else _refuse(call, "model_not_found")))
 
     async def act(self, request: web.Request) -> web.StreamResponse:
-        """POST /models/NAME:METHOD."""
+        """POST /models/NAME:METHOD, of the Gemini API or of Vertex AI."""
         document, broken = _parse(await request.read())
         call = self._note(request, request.match_info["method"], request.match_info["model"], document)
+        call.on_vertex = "/publishers/google/" in request.path
         self._gemini.enter(call)
         try:
-            refusal = self._refusal(call, broken)
+            refusal = self._refusal(call, broken, request.match_info.get("project"))
             return _done(call, refusal) if refusal else await self._reply(call, request)
         except (asyncio.CancelledError, ConnectionError):
             # A connection that ends cancels the handler; aiohttp raises when it writes to one that has ended.
@@ -71,12 +75,14 @@ class Handlers:
         finally:
             self._gemini.leave()
 
-    def _refusal(self, call: Call, broken: bool) -> web.Response | None:
-        if refusal := self._door(call) or self._missing(call):
+    def _refusal(self, call: Call, broken: bool, project: str | None) -> web.Response | None:
+        door = vertex.door(self._gemini, call, project) if call.on_vertex else self._door(call)
+        if refusal := door or self._missing(call):
             return refusal
         if broken:
             return _json(errors.body(400, "INVALID_ARGUMENT", "Invalid JSON payload received. Unexpected token."), 400)
-        complaint = self._gemini.judge(call.model, call.body, call.method)
+        judge = self._gemini.vertex.judge if call.on_vertex else self._gemini.judge
+        complaint = judge(call.model, call.body, call.method)
         return _json(complaint, 400) if complaint else None
 
     async def _reply(self, call: Call, request: web.Request) -> web.StreamResponse:

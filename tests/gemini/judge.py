@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.gemini.errors import Body, body
 from tests.gemini.model import Json, as_list, field
+from tests.oracle import load
+from tests.shared import SHARED
 
 Judge = Callable[[str, Any, str], "Body | None"]
 
@@ -33,19 +35,15 @@ def _complaint(document: Json) -> str:
     return ""
 
 
-def strictest() -> Judge:
-    """Return the strictest judge there is here."""
-    try:
-        from tests.oracle import load
-    except ImportError:
+def strictest(platform: str = "gemini") -> Judge:
+    """Return the strictest judge there is here, of the Gemini API or of "vertex"."""
+    if SHARED is None:
         return basic
     oracle: Any = load()
-    if oracle is None:
-        return basic
 
     def judge(model: str, document: Any, method: str) -> Body | None:
         complaint = basic(model, document, method) if not isinstance(document, dict) else None
-        found: Body = oracle.error_body(oracle.check(model, document, "gemini", method))
+        found: Body = oracle.error_body(oracle.check(model, document, platform, method))
         return complaint or found or None
 
     return judge

@@ -9,6 +9,7 @@ Every time is in seconds.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from tests.gemini.errors import BY_STATUS, KINDS
 
 Json = dict[str, Any]
-How = Literal["reset", "hang", "end", "bytes"]
+How = Literal["reset", "hang", "end", "bytes", "wire", "babble"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,16 @@ def hang(after: int | None = None) -> Fault:
 def end(after: int) -> Fault:
     """End the stream as if all were well after so many events: no finishReason, no broken connection."""
     return Fault("end", after)
+
+
+def interim(lines: str = "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n", times: int = 1) -> Fault:
+    """Send an interim answer (1xx) so many times before the real one."""
+    return Fault("wire", None, lines.encode() * times)
+
+
+def babble(data: bytes = b"\x16\x03\x01 220 ready for mail\r\n\r\n") -> Fault:
+    """Answer in something that is not HTTP, and hang up."""
+    return Fault("babble", None, data)
 
 
 def malformed(after: int = 0) -> Fault:
@@ -155,6 +166,12 @@ def html(status: int = 502, before: float = 0.0) -> Raw:
 def redirect(location: str, status: int = 302) -> Raw:
     """Send the client elsewhere."""
     return Raw(status, b"", (("location", location),))
+
+
+def bomb(megabytes: int = 200) -> Raw:
+    """Answer with a small compressed body that unpacks to a large one, though no compression was asked for."""
+    headers = (("content-type", "application/json; charset=UTF-8"), ("content-encoding", "gzip"))
+    return Raw(200, gzip.compress(b"[" + b" " * (megabytes * 2**20)), headers)
 
 
 def garbage(data: bytes = b"\x00\xff not JSON at all", status: int = 200) -> Raw:

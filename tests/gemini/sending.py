@@ -69,7 +69,7 @@ class Sender:
             await asyncio.sleep(self._reply.delay * (len(self._events) - 1))
         place = min(self._fault.after or 0, len(pieces))
         for index, piece in enumerate([*pieces, b""]):
-            if self._reply.fault and index == place and await self._faulty(response):
+            if self._reply.fault and self._fault.how != "wire" and index == place and await self._faulty(response):
                 return
             if streams and self._reply.delay and 0 < index < len(pieces):
                 await asyncio.sleep(self._reply.delay)
@@ -84,9 +84,17 @@ class Sender:
         return self._fault.how == "end"
 
     async def _break(self) -> None:
-        if self._fault.how == "reset" and self._request.transport is not None:
+        transport = self._request.transport
+        if self._fault.how == "wire" and transport is not None:
+            transport.write(self._fault.data)
+            return
+        if self._fault.how == "babble" and transport is not None:
             self._call.ended = "broken"
-            self._request.transport.abort()
+            transport.write(self._fault.data)
+            transport.close()
+        if self._fault.how == "reset" and transport is not None:
+            self._call.ended = "broken"
+            transport.abort()
         # aiohttp cancels this handler when the connection is gone, whoever ended it.
         await asyncio.Event().wait()
 

@@ -15,6 +15,7 @@ from tests.gemini.calls import Call, Quota
 from tests.gemini.catalog import MODELS, Model
 from tests.gemini.handlers import app
 from tests.gemini.replies import Fault, Reply, Script
+from tests.gemini.vertex import Vertex
 
 START_SECONDS = 10.0
 
@@ -43,6 +44,7 @@ class FakeGemini:
         self.offers: dict[str, tuple[str, ...]] = {}
         self.calls: list[Call] = []
         self.quota = Quota(rpm, rpd)
+        self.vertex = Vertex()
         self.judge = judge.strictest() if strict else judge.basic
         self.url = ""
         self.in_flight = 0

@@ -1,0 +1,116 @@
+"""Service accounts as people paste them, and what they are told when one is not whole."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keys.accounts import TOKEN_URI, BadAccount, is_like_accounts, parse, read
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\nIBADAN\n-----END PRIVATE KEY-----\n"
+
+
+def account(name: str = "robot", **fields: Any) -> dict[str, Any]:
+    """Return what Google's file of an account holds; a field set to None is missing."""
+    document = {
+        "type": "service_account",
+        "project_id": "my-project",
+        "private_key_id": "0123abcd",
+        "private_key": PEM,
+        "client_email": f"{name}@my-project.iam.gserviceaccount.com",
+        "client_id": "42",
+        "token_uri": "https://oauth2.googleapis.com/token",
+        **fields,
+    }
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def encoded(document: Any) -> str:
+    return base64.b64encode(json.dumps(document).encode()).decode()
+
+
+ONE, TWO = json.dumps(account("one")), json.dumps(account("two"), indent=2)
+WAYS_TO_WRITE_TWO = {
+    "a list": f"[{ONE}, {TWO}]",
+    "one after the other": f"{ONE}{TWO}",
+    "on lines of their own": f"{ONE}\n\n{TWO}\n",
+    "with commas": f"{ONE},{TWO},",
+    "a list in base64": encoded([account("one"), account("two")]),
+    "each in base64": f"{encoded(account('one'))},{encoded(account('two'))}",
+    "again": f"{ONE}{TWO}{ONE}",
+}
+
+
+@pytest.mark.parametrize("text", WAYS_TO_WRITE_TWO.values(), ids=WAYS_TO_WRITE_TWO)
+def test_several_accounts_are_read_however_they_are_put_together(text: str) -> None:
+    assert [found.client_email.partition("@")[0] for found in parse(text)] == ["one", "two"]
+    assert is_like_accounts(text)
+
+
+@pytest.mark.parametrize("written", [PEM, PEM.replace("\n", "\\n"), PEM.strip()])
+def test_the_line_ends_of_the_key_may_arrive_in_any_form(written: str) -> None:
+    (found,) = parse(json.dumps(account(private_key=written)))
+
+    assert found.info["private_key"] == PEM
+
+
+def test_line_ends_that_are_not_escaped_are_read_too() -> None:
+    (found,) = parse(ONE.replace("\\n", "\n"))
+
+    assert found.info["private_key"] == PEM
+
+
+def test_only_what_is_needed_is_kept() -> None:
+    (found,) = parse(ONE)
+
+    assert set(found.info) == {"type", "project_id", "private_key_id", "private_key", "client_email", "token_uri"}
+    assert read(found.secret) == found
+    assert "MIIEvQ" not in repr(found)
+
+
+def test_without_a_token_uri_googles_own_is_asked() -> None:
+    (found,) = parse(json.dumps(account(token_uri=None)))
+
+    assert found.token_uri == TOKEN_URI
+
+
+WRONG = {
+    "": "no service account",
+    "[]": "no service account",
+    "hello": "neither JSON nor base64",
+    '{"type": ': "not valid JSON",
+    "[1]": "no JSON object",
+    json.dumps(account(private_key=None, project_id=None)): "lacks project_id, private_key",
+    json.dumps(account(client_email="  ")): "lacks client_email",
+    json.dumps(account(type="authorized_user")): '"type" must be "service_account"',
+    json.dumps(account(private_key="secret-canary")): "no PEM key",
+    json.dumps(account(project_id="a/b")): "project_id",
+    json.dumps(account(token_uri="ftp://x")): "token_uri",
+    f"{ONE}{json.dumps(account(private_key=None))}": "service account 2 lacks private_key",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG.items())
+def test_a_wrong_account_is_refused_with_what_is_missing_and_nothing_of_it(text: str, words: str) -> None:
+    with pytest.raises(BadAccount) as raised:
+        parse(text)
+
+    assert words in str(raised.value)
+    assert "canary" not in str(raised.value)
+    assert "MIIEvQ" not in str(raised.value)
+
+
+@given(st.text(max_size=200) | st.recursive(st.none() | st.text(), lambda inner: st.lists(inner)).map(json.dumps))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with suppress(BadAccount):
+        assert parse(text)
+
+
+def test_api_keys_are_not_taken_for_accounts() -> None:
+    assert not is_like_accounts("AIzaSyFakeKeyOfTheSimulator-----------A, AIzaSyFakeKeyOfTheSimulator-----------B")
