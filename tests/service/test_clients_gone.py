@@ -1,0 +1,143 @@
+"""Clients that go, vanish or do not read: Google is let go of at once, keys come back, and the log says what was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.gemini import answer, events, hang
+from tests.service.houses import House, house, keys
+from tests.serving import Server, chat
+
+MB = 2**20
+READERS = 20
+# What cancelling may take, with leave for a busy machine.
+SOON = 3.0
+# Linux: lets the kernel forget a connection without a word to the other end.
+TCP_REPAIR = 19
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("gone")
+    settings = {"FAKE_STREAMING": False, "HEARTBEAT_SECONDS": 0.2, "MAX_CONCURRENT_PER_KEY": 1}
+    with house(folder, GEMINI_API_KEYS=keys(1), HEADERS_HOLD_SECONDS=0.5, **settings) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def asking(server: Server, *, receive_buffer: int = 0, **fields: Any) -> Iterator[socket.socket]:
+    """Send a chat over a plain connection."""
+    address = urlsplit(server.base_url)
+    with socket.socket() as connection:
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.connect((address.hostname, address.port))
+        body = json.dumps(chat("Say it.", **fields)).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {server.password}\r\n"
+        connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        yield connection
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.01)
+
+
+def outcomes(server: Server) -> list[str]:
+    return [row["outcome"] for row in server.rows("SELECT outcome FROM proxy_requestlog ORDER BY id")]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("reply", [answer("pong", held=True), hang(0), hang(1)])
+def test_a_client_that_goes_lets_google_go(started: House, stream: bool, reply: Any) -> None:
+    gemini, server = started.clear().gemini, started.server
+    gemini.always(reply)
+    before = outcomes(server)
+
+    with asking(server, stream=stream):
+        gemini.wait_until(lambda: gemini.in_flight == 1)
+        time.sleep(0.1)
+    until(lambda: gemini.in_flight == 0, SOON)
+
+    assert gemini.generated[0].ended == "client_gone"
+    until(lambda: outcomes(server) == [*before, "cancelled"], SOON)
+    [attempt] = server.rows("SELECT outcome FROM proxy_attempt ORDER BY id DESC LIMIT 1")
+    assert attempt["outcome"] == "cancelled"
+    # The only key carries one attempt at a time: it is back.
+    gemini.always("pong")
+    assert server.chat().status_code == 200
+
+
+def test_a_client_that_goes_while_waiting_for_a_key_takes_none(started: House) -> None:
+    gemini, server = started.clear().gemini, started.server
+    gemini.always(hang(1))
+    with asking(server, stream=True):
+        gemini.wait_until(lambda: gemini.in_flight == 1)
+        with asking(server, stream=True):
+            time.sleep(0.2)
+    until(lambda: gemini.in_flight == 0, SOON)
+
+    gemini.always("pong")
+    assert server.chat().status_code == 200
+    assert len(gemini.generated) == 2
+
+
+def test_a_client_that_vanishes_without_a_word_is_found_by_heartbeats(started: House) -> None:
+    gemini, server = started.clear().gemini, started.server
+    gemini.always(hang(1))
+
+    with asking(server, stream=True) as connection:
+        gemini.wait_until(lambda: gemini.in_flight == 1)
+        until(lambda: b"keep-alive" in connection.recv(65536), 10)
+        # From here on this end says nothing by itself, as a machine that was switched off and on again.
+        vanish(connection)
+        until(lambda: gemini.in_flight == 0, SOON)
+
+    until(lambda: outcomes(server)[-1] == "cancelled", SOON)
+
+
+def vanish(connection: socket.socket) -> None:
+    """Close the socket without telling the other end."""
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    except PermissionError:
+        pytest.skip("making a connection vanish takes root")
+    connection.close()
+
+
+def memory_of(server: Server) -> int:
+    lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+
+@pytest.mark.parametrize("size", [2 * 1024, 64 * 1024, 256 * 1024])
+def test_readers_that_never_read_fifty_megabytes_cost_little(tmp_path: Path, size: int) -> None:
+    piece = {"candidates": [{"content": {"parts": [{"text": "x" * size}], "role": "model"}, "index": 0}]}
+    last = {"candidates": [{"content": {"parts": [{"text": "."}], "role": "model"}, "finishReason": "STOP"}]}
+    with house(tmp_path, GEMINI_API_KEYS=keys(3), FAKE_STREAMING=False) as running:
+        gemini, server = running.gemini, running.server
+        assert server.chat(stream=True).status_code == 200
+        gemini.always(events(*[piece] * (50 * MB // size), last))
+        before = memory_of(server)
+
+        with contextlib.ExitStack() as stack:
+            readers = [stack.enter_context(asking(server, receive_buffer=8192, stream=True)) for _ in range(READERS)]
+            for reader in readers:
+                assert reader.recv(15) == b"HTTP/1.1 200 OK"
+            time.sleep(3)
+            growth = memory_of(server) - before
+            assert gemini.in_flight == READERS, "nobody was answered whole"
+
+        assert growth < 60 * MB, f"{growth / MB:.0f} MB"
+        until(lambda: gemini.in_flight == 0, 10)
