@@ -90,6 +90,9 @@ class Journal:
         # Each number has one writer (the event loop, the thread), so neither needs a lock.
         self._put_count = 0
         self._settled_count = 0
+        self._late_count = 0
+        self._lost_count = 0
+        self._away_since: float | None = None
         self._last_call: float | None = None
         self._hurry = threading.Event()
         self._is_stopping = False
@@ -99,6 +102,32 @@ class Journal:
     def depth(self) -> int:
         """How many entries wait to be committed."""
         return self._put_count - self._settled_count
+
+    @property
+    def bound(self) -> int:
+        """How many entries may wait before new requests are refused."""
+        return self._bound
+
+    @property
+    def written(self) -> int:
+        """How many entries were committed."""
+        return self._settled_count - self._lost_count
+
+    @property
+    def late(self) -> int:
+        """How many answers went out before their row was committed, for the wait had ended."""
+        return self._late_count
+
+    @property
+    def lost(self) -> int:
+        """How many entries could not be written whole: the database took no such row."""
+        return self._lost_count
+
+    @property
+    def away_seconds(self) -> float:
+        """How long the database has been away; 0 while it is there."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
     def is_full(self) -> bool:
@@ -114,11 +143,15 @@ class Journal:
         """Hand over a finished request; return when it is committed, or after 2 s: it then stays queued."""
         waiter = self._loop.create_future()
         self._put((record, waiter))
-        timer = self._loop.call_later(PATIENCE_SECONDS, _wake_all, [waiter])
+        timer = self._loop.call_later(PATIENCE_SECONDS, self._wait_no_longer, waiter)
         try:
             await waiter
         finally:
             timer.cancel()
+
+    def _wait_no_longer(self, waiter: _Waiter) -> None:
+        self._late_count += not waiter.done()
+        _wake_all([waiter])
 
     def post(self, source: Record | Sequence[Change]) -> None:
         """Hand over a record, or parks and disablings, without waiting."""
@@ -182,6 +215,7 @@ class Journal:
 
     def _salvage(self, work: _Work, error: Exception) -> int | None:
         """Write what can be written of an entry that cannot be written whole."""
+        self._lost_count += 1
         for record in work.records:
             logger.error("%s cannot be logged whole (%s).", request_id.shown(record.id), type(error).__name__)
         revision = None
@@ -209,6 +243,7 @@ class Journal:
                     raise
                 is_sure = True
             else:
+                self._away_since = None
                 if is_repeated:
                     logger.info("The database is back; %d entries wait.", self.depth)
                 return revision
@@ -227,6 +262,7 @@ class Journal:
 
     def _wait_for_database(self, error: Exception, pause: float, *, is_first: bool) -> None:
         if is_first:
+            self._away_since = time.monotonic()
             reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
             logger.warning("The database is away (%s); %d entries wait.", reason, self.depth)
         connections[self._alias].close()

@@ -12,7 +12,7 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from keys import vault
-from keys.models import Key, Park, Usage
+from keys.models import Key, LearnedLimit, Park, Usage
 from keys.pool import Disabling, ParkRow
 from keys.rules import Outcome
 from proxy import revision
@@ -104,6 +104,7 @@ class Rows:
         self._usage_sql = _usage_sql(self._connection)
         self._signature_sql = _signature_sql(self._connection)
         self._park_sql = _park_sql(self._connection)
+        self._limit_sql = _limit_sql(self._connection)
         self._disable_sql = _disable_sql(self._connection)
 
     def written(self, ids: Sequence[int]) -> set[int]:
@@ -142,10 +143,13 @@ class Rows:
         if not changes:
             return None
         parks = [self._park(change) for change in changes if isinstance(change, ParkRow)]
+        limits = [self._limit(change) for change in changes if isinstance(change, ParkRow) and change.per_day]
         disablings = [change for change in changes if isinstance(change, Disabling)]
         with self._connection.cursor() as cursor:
             if parks:
                 cursor.executemany(self._park_sql, parks)
+            if limits:
+                cursor.executemany(self._limit_sql, limits)
             if disablings:
                 cursor.executemany(self._disable_sql, [(_fit(one.reason, 300), one.key_id) for one in disablings])
         return revision.advance()
@@ -158,6 +162,10 @@ class Rows:
         adapt = self._connection.ops.adapt_datetimefield_value
         model, quota = _fit(park.model, 120), _fit(park.quota_id, 160)
         return (model, str(park.reason), quota, adapt(park.until), adapt(park.created_at), park.key_id)
+
+    def _limit(self, park: ParkRow) -> tuple[Any, ...]:
+        adapt = self._connection.ops.adapt_datetimefield_value
+        return (_fit(park.model, 120), park.per_day, adapt(park.created_at), park.key_id)
 
 
 class _Insert:
@@ -265,24 +273,34 @@ def _signature_sql(connection: BaseDatabaseWrapper) -> str:
 
 
 def _park_sql(connection: BaseDatabaseWrapper) -> str:
-    """A park of a key that is gone is none; of two parks of one key and model the longer one counts."""
+    """Of two parks of one key and model the longer one counts."""
+    columns = ("model", "reason", "quota_id", "until", "created_at")
+    until = f"{connection.ops.quote_name(Park._meta.db_table)}.{connection.ops.quote_name('until')}"
+    return f"{_upsert_of_key(Park, columns, connection)} WHERE excluded.{connection.ops.quote_name('until')} > {until}"
+
+
+def _limit_sql(connection: BaseDatabaseWrapper) -> str:
+    """Of two limits of one key and model the later one counts."""
+    return _upsert_of_key(LearnedLimit, ("model", "per_day", "learned_at"), connection)
+
+
+def _upsert_of_key(model: type[models.Model], columns: Sequence[str], connection: BaseDatabaseWrapper) -> str:
+    """Return the statement that keeps one row per key and model; for a key that is gone it does nothing."""
     quote = connection.ops.quote_name
-    parks, keys = quote(Park._meta.db_table), quote(Key._meta.db_table)
-    names = ("model", "reason", "quota_id", "until", "created_at")
-    sets = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in names[1:])
+    keys, names = quote(Key._meta.db_table), ", ".join(map(quote, columns))
+    sets = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns if name != "model")
     return (
-        f"INSERT INTO {parks} ({', '.join(map(quote, names))}, {quote('key_id')}) "  # noqa: S608 - names of ours
-        f"SELECT {_typed_places(names, connection)}, {quote('id')} FROM {keys} WHERE {quote('id')} = %s "
-        f"ON CONFLICT ({quote('key_id')}, {quote('model')}) DO UPDATE SET {sets} "
-        f"WHERE excluded.{quote('until')} > {parks}.{quote('until')}"
+        f"INSERT INTO {quote(model._meta.db_table)} ({names}, {quote('key_id')}) "  # noqa: S608 - names of ours
+        f"SELECT {_typed_places(model, columns, connection)}, {quote('id')} FROM {keys} WHERE {quote('id')} = %s "
+        f"ON CONFLICT ({quote('key_id')}, {quote('model')}) DO UPDATE SET {sets}"
     )
 
 
-def _typed_places(names: Iterable[str], connection: BaseDatabaseWrapper) -> str:
+def _typed_places(model: type[models.Model], names: Iterable[str], connection: BaseDatabaseWrapper) -> str:
     # In a SELECT, unlike in VALUES, PostgreSQL does not take a parameter's type from the column.
     if connection.vendor != "postgresql":
         return ", ".join("%s" for _ in names)
-    return ", ".join(f"%s::{Park._meta.get_field(name).db_type(connection)}" for name in names)
+    return ", ".join(f"%s::{model._meta.get_field(name).db_type(connection)}" for name in names)
 
 
 def _disable_sql(connection: BaseDatabaseWrapper) -> str:

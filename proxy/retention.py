@@ -52,7 +52,7 @@ def prune(now: datetime, days: int, *, pause: float = 0.0) -> Pruned:
 
 def _prune_logs(border: datetime, pause: float) -> int:
     # Ids sort by time, so the oldest requests lie together at one end of the primary key.
-    older = RequestLog.objects.filter(pk__lt=_first_id(border)).order_by("pk")
+    older = RequestLog.objects.filter(pk__lt=request_id.first(border.timestamp())).order_by("pk")
     count = 0
     while ids := list(older.values_list("pk", flat=True)[:STEP]):
         RequestLog.objects.filter(pk__in=ids).delete()
@@ -69,10 +69,6 @@ def _prune_signatures(border: datetime, pause: float) -> int:
         count += expired._raw_delete(expired.db)
         time.sleep(pause)
     return count
-
-
-def _first_id(moment: datetime) -> int:
-    return (int(moment.timestamp() * 1000) - request_id.EPOCH_MS) << request_id.LOW_BITS
 
 
 async def keep_pruned(days: Callable[[], int], *, seconds: float = HOUR_SECONDS) -> None:

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.signals import post_delete, post_save
 
-from keys.models import Group, Key, Member, Park
-from proxy.models import BlockedModel, Revision, Settings, UpstreamModel
+from keys.models import Group, Key, Member, ModelLimit, Park
+from proxy.models import BlockedModel, RecordingWish, Revision, Settings, UpstreamModel
 
 ONLY_ROW: Final = 1
 
@@ -61,7 +61,7 @@ def unlisten(watcher: Callable[[], None]) -> None:
 
 def watch_models() -> None:
     """Let saved and deleted rows that the runtime is made of move the revision, on commit."""
-    for model in (Key, Park, Member, Group, BlockedModel, UpstreamModel, Settings):
+    for model in (Key, Park, Member, Group, ModelLimit, BlockedModel, UpstreamModel, Settings, RecordingWish):
         for signal in (post_save, post_delete):
             signal.connect(_on_row_changed, sender=model, dispatch_uid="proxy.runtime")
 

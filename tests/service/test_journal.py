@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from django.db import OperationalError, connections
 from django.db.models import Sum
 
-from keys.models import Key, Park, Usage
+from keys.models import Key, LearnedLimit, Park, Usage
 from keys.pool import Disabling, ParkRow
 from keys.rules import Outcome, ParkReason
 from proxy import journal as journal_module
@@ -188,6 +189,7 @@ async def test_it_returns_in_time_while_the_database_is_locked_and_writes_the_ro
 
     assert 1.9 < took < 2.8
     assert depth == 1
+    assert (journal.late, journal.lost, journal.written, journal.away_seconds) == (1, 0, 1, 0.0)
     assert await in_thread(lambda: Usage.objects.get().prompt_tokens) == 10
 
 
@@ -344,6 +346,7 @@ async def test_a_row_that_cannot_be_written_costs_only_itself(data: str, bad: di
     assert written >= {one.id for one in good}
     assert await in_thread(lambda: Usage.objects.get().prompt_tokens) == 140
     assert await in_thread(Park.objects.count) == 1
+    assert journal.written + journal.lost == 41
 
 
 async def test_it_tells_of_written_parks_with_the_revision_they_made(data: str) -> None:
@@ -372,6 +375,18 @@ async def test_the_longer_of_two_parks_counts(data: str) -> None:
             await journal.close(record(changes=[park(key.pk, minutes)]))
 
     assert await in_thread(lambda: Park.objects.get().until) == NOW + timedelta(minutes=60)
+
+
+async def test_it_keeps_the_day_quota_that_google_told_last(data: str) -> None:
+    key = await in_thread(make_key)
+
+    async with running() as journal:
+        for model, per_day in (("gemini-2.5-pro", 50), ("gemini-2.5-flash", 250), ("gemini-2.5-pro", 100)):
+            await journal.close(record(changes=[replace(park(key.pk, model=model), per_day=per_day)]))
+        await journal.close(record(changes=[park(key.pk, 20), replace(park(4711), per_day=9)]))
+
+    learned = await in_thread(lambda: dict(LearnedLimit.objects.values_list("model", "per_day")))
+    assert learned == {"gemini-2.5-pro": 100, "gemini-2.5-flash": 250}
 
 
 async def test_a_park_of_a_deleted_key_stops_nothing(data: str) -> None:

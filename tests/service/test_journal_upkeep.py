@@ -13,11 +13,21 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from keys.ledger.memory import MemoryLedger
-from keys.ledger.windows import PACIFIC, address_day, key_day, member_day, member_minute, member_tokens
-from keys.models import Key, Park, Usage
-from proxy import request_id, retention
+from keys.ledger.windows import (
+    PACIFIC,
+    address_day,
+    key_day,
+    member_day,
+    member_minute,
+    member_tokens,
+    model_day,
+    model_minute,
+    model_tokens,
+)
+from keys.models import Group, Key, Member, ModelLimit, Park, Usage
+from proxy import membership, request_id, retention
 from proxy.models import Attempt, RequestLog, Settings
-from proxy.recount import recount
+from proxy.recount import newly_limited, recount, used_today
 from tests.databases import BACKENDS, database, in_thread
 
 NOW = datetime(2026, 8, 22, 15, 30, tzinfo=UTC)
@@ -87,6 +97,46 @@ async def test_the_running_minute_is_counted_again_from_the_log() -> None:
 
     # Member 1's minutes began 200, 90 and 10 s ago; the last one holds those of 10, 5 (empty) and 1 s ago.
     assert await standings(*(member_minute(number, 0) for number in (1, 2, 3))) == [3, 1, 0]
+
+
+async def test_limits_for_models_are_counted_again_by_the_models_they_cover() -> None:
+    pattern = "gemini-2.5-*"
+
+    def fill() -> int:
+        group = Group.objects.create(name="friends", requests_per_day=9)
+        member = Member.objects.create(name="Anna", digest="-", group=group)
+        ModelLimit.objects.create(group=group, pattern="Gemini-2.5-*", requests_per_day=50, tokens_per_day=5000)
+        for model in ("gemini-2.5-pro", "gemini-2.5-flash", "gemini-3-pro"):
+            used("member", str(member.pk), TODAY, 3, model)
+        for seconds_ago, model in ((9, "models/Gemini-2.5-Pro-search"), (8, "gemini-3-pro"), (7, "gemini-2.5-flash")):
+            log(seconds_ago, member_id=member.pk, model=model)
+        return member.pk
+
+    number = await in_thread(fill)
+    day, tokens = (make(number, pattern, 0, SECONDS, ZONE) for make in (model_day, model_tokens))
+
+    assert await standings(day, tokens, model_minute(number, pattern, 0)) == [6, 30, 2]
+    members = await in_thread(membership.by_digest)
+    known = await in_thread(lambda: used_today(list(members.values()), NOW))
+    assert {window.name: (window.limit, count) for window, count in known} == {
+        member_day(number, 9, SECONDS, ZONE).name: (9, 9),
+        day.name: (50, 6),
+        tokens.name: (5000, 30),
+    }
+
+
+def test_only_members_with_a_new_limit_for_the_day_are_counted_again() -> None:
+    anna, ben = (Member.objects.create(name=name, digest=name, requests_per_day=5) for name in ("Anna", "Ben"))
+    before = membership.by_digest()
+    Member.objects.filter(pk=anna.pk).update(requests_per_day=7)
+    assert newly_limited(before, membership.by_digest()) == []
+
+    ModelLimit.objects.create(member=ben, pattern="gemini-*", requests_per_minute=3)
+    assert newly_limited(before, membership.by_digest()) == []
+
+    Member.objects.filter(pk=anna.pk).update(tokens_per_day=7)
+    ModelLimit.objects.filter(member=ben).update(tokens_per_day=3)
+    assert [member.name for member in newly_limited(before, membership.by_digest())] == ["Anna", "Ben"]
 
 
 def test_logs_older_than_the_days_go_with_their_attempts() -> None:

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 
 from proxy import request_id
+from tests.databases import BACKENDS, fresh_postgres_url
 from tests.gemini import FakeGemini, answer
 from tests.serving import Server, chat
 
 ROUNDS = 3
-CHATS_OF_A_ROUND = 50
+CHATS_OF_A_ROUND = 100
 AT_ONCE = 12
 # The server is killed when this many clients of a round have their whole answer.
-ACKNOWLEDGED_BEFORE_KILL = 25
+ACKNOWLEDGED_BEFORE_KILL = 50
 
 
 @dataclass
@@ -55,11 +57,17 @@ class Load:
         self.acknowledged.append(response.headers["x-request-id"])
 
 
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The DATABASE_URL of a database of the test's own, "" for SQLite."""
+    return fresh_postgres_url(migrated=False) if request.param == "postgres" else ""
+
+
 async def test_no_acknowledged_request_is_lost_and_no_usage_is_doubled(
-    gemini: FakeGemini, serve: Callable[..., Server]
+    gemini: FakeGemini, serve: Callable[..., Server], database_url: str
 ) -> None:
     gemini.always(answer("one two three", delay=0.004))
-    server = serve(FAKE_STREAMING=False)
+    server = serve(FAKE_STREAMING=False, DATABASE_URL=database_url)
     loads = []
 
     for kill_after in itertools.repeat(ACKNOWLEDGED_BEFORE_KILL, ROUNDS):
