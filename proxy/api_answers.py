@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 import orjson
@@ -55,7 +55,8 @@ class Source(Protocol):
 class EventStream(HttpResponseBase):
     """An answer that comes piece by piece from ``source``, which the API handler closes in every case.
 
-    While it is silent for ``heartbeat_seconds``, ``heartbeat`` is sent (None: nothing).
+    While it is silent for ``heartbeat_seconds``, ``heartbeat`` is sent (None: nothing). ``ending`` is asked, once
+    the source has ended, for what goes out together with the end of the body.
     """
 
     streaming = True
@@ -67,9 +68,11 @@ class EventStream(HttpResponseBase):
         heartbeat: bytes | None = HEARTBEAT,
         heartbeat_seconds: float = 5.0,
         content_type: str = "text/event-stream; charset=utf-8",
+        ending: Callable[[], bytes] = bytes,
     ) -> None:
         super().__init__(content_type=content_type)
         self.source = source
+        self.ending = ending
         self.heartbeat = heartbeat
         self.heartbeat_seconds = heartbeat_seconds
         self["cache-control"] = "no-cache"

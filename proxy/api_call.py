@@ -64,6 +64,7 @@ class Call:
 
     async def run(self) -> None:
         """Ask the view and send its answer."""
+        request_id.current.set(self.number)
         self._task = asyncio.current_task()
         try:
             await self._answer(await self._respond())
@@ -73,6 +74,8 @@ class Call:
         finally:
             if self._listener is not None:
                 self._listener.cancel()
+            if self.request is not None and self.request.tape is not None:
+                self.house.recorder.keep(self.request.tape)
 
     def end(self, error: HajimiError) -> None:
         """Let the answer end with ``error``; one that is already being sent whole goes on."""
@@ -193,10 +196,18 @@ class Call:
         return dialect_of(path)
 
     def _refusal(self, error: HajimiError) -> HttpResponse:
+        self._note(error)
         answer = refusal(error, self.number, self._dialect)
         if isinstance(error, MethodNotAllowed):
             answer["allow"] = error.values.get("methods", "")
         return answer
+
+    def _note(self, error: HajimiError) -> None:
+        """Let the dashboard know of a refusal that came before the relay, which tells of its own."""
+        if not error.is_noted:
+            address = self.scope["client"][0] if self.scope.get("client") else ""
+            who = self.request.who if self.request is not None else address
+            self.house.live.refused(error, who=who, model="", request_id=self.number, now=time.time())
 
     def _our_fault(self) -> InternalError:
         """Log the exception being handled and return what the client is told about it."""
@@ -207,18 +218,23 @@ class Call:
     # Answering
 
     async def _answer(self, answer: HttpResponseBase) -> None:
+        if self.request is not None and (tape := self.request.tape) is not None:
+            tape.status, self.send = answer.status_code, tape.beside(self.send)
+        if isinstance(answer, EventStream):
+            await self._stream(answer)
+            return
+        self.is_answering = True
+        await self.send(self._start(answer))
+        content = answer.content if isinstance(answer, HttpResponse) else b""
+        await self.send({"type": "http.response.body", "body": content})
+
+    def _start(self, answer: HttpResponseBase) -> Message:
         headers = head(answer)
         headers += [(name.encode(), value.encode()) for name, value in self._more_headers(answer)]
         start = {"type": "http.response.start", "status": answer.status_code, "headers": headers}
         if answer.status_code >= 400:
             start["reason"] = answer.reason_phrase.encode("ascii", "ignore")
-        if isinstance(answer, EventStream):
-            await self._stream(answer, start)
-            return
-        self.is_answering = True
-        await self.send(start)
-        content = answer.content if isinstance(answer, HttpResponse) else b""
-        await self.send({"type": "http.response.body", "body": content})
+        return start
 
     def _more_headers(self, answer: HttpResponseBase) -> Iterator[tuple[str, str]]:
         if "x-request-id" not in answer:
@@ -229,15 +245,18 @@ class Call:
         if origin is not None and "access-control-allow-origin" not in answer:
             yield from self.cors.headers(origin.decode("latin-1")).items()
 
-    async def _stream(self, answer: EventStream, start: Message) -> None:
+    async def _stream(self, answer: EventStream) -> None:
         """Send the pieces of a stream as they come; whatever happens, end it in words."""
         goodbye = b""
         beating = None
         try:
-            await self.send(start)
+            await self.send(self._start(answer))
+            if self.request is not None:
+                self.request.drop_body()
             if answer.heartbeat is not None:
                 beating = Heartbeat(self._beat(answer.heartbeat), answer.heartbeat_seconds)
             await self._send_pieces(answer, beating)
+            goodbye = answer.ending()
         except asyncio.CancelledError as cancelled:
             goodbye = last_words(self._ended(cancelled), self.number, self._dialect)
         except Exception:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import QueryDict
 from django.utils.functional import cached_property
+
+from proxy.live import Live
+from proxy.recording import Recorder
 
 if TYPE_CHECKING:
     import httpx
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from keys.members import Doorkeeper
     from keys.pool import Pool
     from proxy.journal import Journal
+    from proxy.recording import Tape
     from proxy.relay import Relay
     from proxy.runtime import RuntimeHolder
     from proxy.signatures import Signatures
@@ -40,6 +44,8 @@ class House:
     upstream: httpx.AsyncClient
     ready: bool = False
     draining: bool = False
+    live: Live = field(default_factory=Live)
+    recorder: Recorder = field(default_factory=Recorder)
 
 
 class Headers(dict[str, str]):
@@ -87,7 +93,15 @@ class ApiRequest(ASGIRequest):
         self.request_id = number
         self.started = time.time()
         self.address: str = scope["client"][0] if scope.get("client") else ""
+        # Whom the dashboard names beside a refusal: the member, once the password has told.
+        self.who = self.address
         self.answer_headers: dict[str, str] = {}
+        # Set for a member who wants this request recorded.
+        self.tape: Tape | None = None
+
+    def drop_body(self) -> None:
+        """Keep the body no longer: a stream runs for minutes, and nobody looks back."""
+        self._body = b""
 
     @cached_property
     def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802 - Django's name

@@ -7,7 +7,7 @@ from typing import Final
 
 from proxy.paths import Dialect
 from proxy.routing import Routes
-from proxy.views import anthropic, audio, gemini, images, models
+from proxy.views import anthropic, audio, gemini, images, models, recordings
 from proxy.views.embeddings import embeddings
 from proxy.views.openai import chat_completions
 from proxy.views.responses import responses
@@ -28,6 +28,7 @@ ROUTES: Final[Routes] = {
     "/v1/messages": {"POST": anthropic.messages},
     "/v1/messages/count_tokens": {"POST": anthropic.count_tokens},
     "/v1/responses": {"POST": responses},
+    "/v1/me/recordings": {"GET": recordings.shelf, "POST": recordings.start, "DELETE": recordings.end},
     "/v1beta/models": {"GET": _google_models},
     "/v1alpha/models": {"GET": _google_models},
     "/v1/models/{model}:{verb}": {"POST": gemini.call},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Protocol
 
@@ -15,21 +15,13 @@ from proxy.deadline import Deadline
 from proxy.journal import AttemptRecord, UsageDelta
 from proxy.retry import Patience
 from proxy.translation.reply import Delta, Translator, Usage
-from proxy.upstream.errors import Cut, Garbled, Refused, Unreachable, UpstreamError
+from proxy.unsaid import unsaid
+from proxy.upstream.errors import Cut, Garbled, Refused, Silent, Unreachable, UpstreamError
+from proxy.upstream.ways import Upstream
 
-# Google said no, or never heard of it: the key's day count is given back.
-REFUNDED: Final = frozenset(
-    {
-        Outcome.RATE_LIMITED,
-        Outcome.KEY_REJECTED,
-        Outcome.NOT_FOUND,
-        Outcome.BAD_REQUEST,
-        Outcome.LOCATION,
-        Outcome.UNAVAILABLE,
-    }
-)
 OUTCOMES: Final = {
     Unreachable: Outcome.UNAVAILABLE,
+    Silent: Outcome.UNAVAILABLE,
     Cut: Outcome.CUT,
     Garbled: Outcome.UNAVAILABLE,
 }
@@ -64,26 +56,12 @@ class Translation(Protocol):
         """Say how the answer ended."""
 
 
-class Answer(Protocol):
-    """One call to Google on its way."""
-
-    async def batch(self) -> list[dict[str, Any]]:
-        """Return the events of one read, none at the end; the first call sends the request. Raises UpstreamError."""
-
-    async def close(self) -> None:
-        """Close the call; one that still runs is cancelled upstream."""
-
-
-class Upstream(Protocol):
-    """How to reach Google: proxy.upstream.ai_studio.AiStudio, for one."""
-
-    def ask(self, secret: str, model: str, body: bytes, *, method: str, stream: bool) -> Answer:
-        """Return a call that is not yet sent."""
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What every attempt of a request sends, and what it may use. ``deadline`` is in the loop's time."""
+    """What every attempt of a request sends, and what it may use. ``deadline`` is in the loop's time.
+
+    ``vertex`` is what a call to Vertex AI says besides, in its generationConfig.
+    """
 
     model: str
     body: bytes
@@ -92,6 +70,7 @@ class Asked:
     behaviour: Behaviour
     method: str = "generateContent"
     translator: Callable[[], Translation] = Translator
+    vertex: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def patience(self) -> Patience:
@@ -103,10 +82,13 @@ class Asked:
 class Failed(Exception):
     """An attempt brought no visible output; ``held`` is what it brought instead."""
 
-    def __init__(self, verdict: Verdict, category: str = "", *, malformed: bool = False) -> None:
+    def __init__(
+        self, verdict: Verdict, category: str = "", *, malformed: bool = False, is_silent: bool = False
+    ) -> None:
         self.verdict = verdict
         self.category = category
         self.malformed = malformed
+        self.is_silent = is_silent
         self.held: list[Delta] = []
         super().__init__(verdict.outcome)
 
@@ -115,7 +97,7 @@ class Attempt:
     """One try of one request with one key.
 
     ``open`` runs until the first visible output (a whole answer: until its end); then ``more`` until it returns
-    nothing. Whoever made the attempt closes it.
+    nothing, then ``check_end``. Whoever made the attempt closes it.
     """
 
     def __init__(
@@ -135,9 +117,12 @@ class Attempt:
         self.ended = False
         self._clock = clock
         self._stream = asked.stream
+        self._body = asked.body
         self._heard = False
         self._deadline = Deadline(asked.deadline)
-        self._answer = upstream.ask(lease.key.secret, lease.model, asked.body, method=asked.method, stream=asked.stream)
+        self._answer = upstream.ask(
+            lease.key, lease.model, asked.body, method=asked.method, stream=asked.stream, more=asked.vertex
+        )
 
     async def open(self, pass_on: Callable[[list[Delta]], bool]) -> list[Delta]:
         """Return everything up to the first visible output, thoughts included.
@@ -146,7 +131,7 @@ class Attempt:
         """
         held: list[Delta] = []
         while not self.translator.visible:
-            deltas = await self._read()
+            deltas = await self.more()
             if deltas is None:
                 failed = self._without_output()
                 failed.held = held
@@ -157,11 +142,29 @@ class Attempt:
         return held
 
     async def more(self) -> list[Delta] | None:
-        """Return the deltas of the next read, or None when the answer is whole. Raises Failed when it is cut."""
-        deltas = await self._read()
-        if deltas is None and self._stream and not self.translator.ended:
+        """Return the deltas of the next read, None when there are no more. Raises Failed."""
+        try:
+            with self._deadline:
+                events = await self._answer.batch()
+        except TimeoutError:
+            raise Failed(Verdict(Outcome.TIMEOUT, 0, "timed out")) from None
+        except Refused as error:
+            verdict = judge(error.status, error.body, datetime.fromtimestamp(self._clock(), UTC))
+            message, disable = (text and unsaid(text, self._body) for text in (verdict.message, verdict.disable))
+            raise Failed(replace(verdict, message=message or "", disable=disable)) from error
+        except UpstreamError as error:
+            verdict = Verdict(OUTCOMES[type(error)], 0, str(error))
+            raise Failed(verdict, is_silent=isinstance(error, Silent)) from error
+        if not events:
+            return None
+        self._heard = True
+        feed = self.translator.feed
+        return feed(events[0]) if len(events) == 1 else [delta for event in events for delta in feed(event)]
+
+    def check_end(self) -> None:
+        """Raise Failed when the answer that has ended was cut."""
+        if self._stream and not self.translator.ended:
             raise Failed(Verdict(Outcome.CUT, 200, "ended early"))
-        return deltas
 
     async def close(self) -> None:
         """Close the call; one that still runs is cancelled upstream."""
@@ -195,23 +198,6 @@ class Attempt:
             prompt_tokens=used.prompt,
             completion_tokens=used.completion,
         )
-
-    async def _read(self) -> list[Delta] | None:
-        """Return the deltas of the next read, None at the end. Raises Failed."""
-        try:
-            with self._deadline:
-                events = await self._answer.batch()
-        except TimeoutError:
-            raise Failed(Verdict(Outcome.TIMEOUT, 0, "timed out")) from None
-        except Refused as error:
-            raise Failed(judge(error.status, error.body, datetime.fromtimestamp(self._clock(), UTC))) from error
-        except UpstreamError as error:
-            raise Failed(Verdict(OUTCOMES[type(error)], 0, str(error))) from error
-        if not events:
-            return None
-        self._heard = True
-        feed = self.translator.feed
-        return feed(events[0]) if len(events) == 1 else [delta for event in events for delta in feed(event)]
 
     def _without_output(self) -> Failed:
         """Judge an answer that ended without visible output."""

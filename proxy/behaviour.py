@@ -24,6 +24,7 @@ HELP: Final[Mapping[str, str]] = {
     "concurrent_requests": _("Attempts raced at the start of a request."),
     "increase_concurrent_on_failure": _("Racers added after a round that brought no answer."),
     "max_concurrent_requests": _("Racers at the most, at all times."),
+    "max_concurrent_per_key": _("Attempts that one key carries at a time, in each process; 0 sets no limit."),
     "random_string": _("Put a few random letters and digits at the start of the last user turn."),
     "random_string_length": _("How many letters and digits."),
     "search_mode": _("List -search twins of the models; they use Google Search."),
@@ -37,6 +38,16 @@ HELP: Final[Mapping[str, str]] = {
     "heartbeat_seconds": _("Seconds between keep-alive comments."),
     "upstream_timeout_seconds": _("Seconds one request may take in all."),
     "log_retention_days": _("Days that request logs are kept."),
+    "enable_vertex": _("Use Vertex AI credentials too: service accounts and express keys."),
+    "key_order": _("Which keys are used first where AI Studio and Vertex AI both serve a model."),
+}
+
+
+# Each with the kinds of keys (keys.models.Key.Kind) that are lent before the others.
+KEY_ORDERS: Final[Mapping[str, frozenset[str]]] = {
+    "alike": frozenset(),
+    "ai_studio_first": frozenset({"ai_studio"}),
+    "vertex_first": frozenset({"vertex_express", "vertex_service_account"}),
 }
 
 
@@ -62,6 +73,7 @@ class Behaviour:
     concurrent_requests: int = _number(1, 1, 20)
     increase_concurrent_on_failure: int = _number(0, 0, 20)
     max_concurrent_requests: int = _number(3, 1, 20)
+    max_concurrent_per_key: int = _number(250, 0)
     random_string: bool = True
     random_string_length: int = _number(5, 1, 1000)
     search_mode: bool = False
@@ -75,3 +87,5 @@ class Behaviour:
     heartbeat_seconds: float = _number(5, 0.05, 60)
     upstream_timeout_seconds: float = _number(600, 0.1, 3600)
     log_retention_days: int = _number(30, 1, 3650)
+    enable_vertex: bool = False
+    key_order: str = field(default="alike", metadata={"words": tuple(KEY_ORDERS)})

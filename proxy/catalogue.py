@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from keys.rules import ParkReason
 from proxy.runtime import Runtime
-from proxy.translation.profiles import DEFAULT_CHAT_MODELS, Resolved, is_listed, resolve
+from proxy.translation.profiles import DEFAULT_CHAT_MODELS, VERTEX_MODELS, Resolved, is_listed, resolve
+from proxy.upstream.ways import AI_STUDIO
 
 # Google tells no date; OpenAI's and Anthropic's clients want one.
 CREATED: Final = 1_735_689_600
@@ -37,8 +38,8 @@ def names(runtime: Runtime, *, everything: bool = False) -> tuple[str, ...]:
 def knows(runtime: Runtime, asked: str) -> bool:
     """Tell whether a model, as a client may write it, is one of ours: listed by Google, added, and not blocked."""
     name = resolve(asked).name
-    known = name in runtime.models or name in runtime.behaviour.extra_models
-    return (known or (not runtime.models and name in DEFAULT_CHAT_MODELS)) and _is_allowed(runtime, asked)
+    known = name in runtime.models or name in runtime.behaviour.extra_models or name in _known_by_profile(runtime)
+    return known and _is_allowed(runtime, asked)
 
 
 def openai_list(runtime: Runtime, *, everything: bool) -> dict[str, Any]:
@@ -83,11 +84,19 @@ def _stand_in(name: str) -> dict[str, Any]:
 
 
 def _upstream(runtime: Runtime, *, everything: bool) -> Iterator[str]:
-    if not runtime.models:
-        yield from DEFAULT_CHAT_MODELS
+    yield from _known_by_profile(runtime)
     for facts in runtime.models.values():
         if everything or is_listed(facts.name, facts.methods):
             yield facts.name
+
+
+def _known_by_profile(runtime: Runtime) -> tuple[str, ...]:
+    """Return the models that stand in for Google's list: Vertex AI has none, AI Studio's takes a while."""
+    kinds = {key.kind for key in runtime.keys if not key.disabled}
+    on_vertex = VERTEX_MODELS if kinds - {AI_STUDIO} else ()
+    if runtime.models or (kinds and AI_STUDIO not in kinds):
+        return on_vertex
+    return tuple({*DEFAULT_CHAT_MODELS, *on_vertex})
 
 
 def _is_allowed(runtime: Runtime, name: str) -> bool:

@@ -15,9 +15,11 @@ from proxy import errors, refusals
 from proxy.api import ApiRequest
 from proxy.behaviour import Behaviour
 from proxy.fetching import Unfetchable, fetch
+from proxy.large import aside
 from proxy.relay import Ask, Body
 from proxy.runtime import Runtime
 from proxy.signatures import Signatures
+from proxy.translation import vertex
 from proxy.translation.chat import Chat
 from proxy.translation.invalid import Invalid
 from proxy.translation.media import links, with_fetched
@@ -39,9 +41,11 @@ class _Maker:
 
     def body(self, chat: Chat) -> bytes:
         try:
-            return orjson.dumps(build(chat, self.resolved, self.options))
+            document = orjson.dumps(build(chat, self.resolved, self.options))
         except Invalid as error:
             raise refusals.invalid(error) from error
+        # orjson's bytes stay in the buffer they were written in, 4 KB at least; these are kept while the answer runs.
+        return bytes(memoryview(document))
 
     async def body_with_fetched_media(self) -> bytes:
         try:
@@ -50,11 +54,14 @@ class _Maker:
             raise refusals.unfetchable(error) from error
 
 
-async def ask_for(request: ApiRequest, member: MemberView, chat: Chat, resolved: Resolved, dialect: str) -> Ask:
+async def ask_for(
+    request: ApiRequest, member: MemberView, runtime: Runtime, chat: Chat, resolved: Resolved, dialect: str
+) -> Ask:
     """Return what the relay is asked for ``chat``. Raises BadRequest when no body can be built for it."""
-    runtime, signatures = request.house.runtime.current, request.house.signatures
+    signatures = request.house.signatures
     behaviour, ids = runtime.behaviour, call_ids(chat)
     found = await signatures.find(ids, request.started) if ids else {}
+    body = await _body(request, _Maker(chat, resolved, runtime, _options(resolved, runtime, found)))
     return Ask(
         request_id=request.request_id,
         member=member,
@@ -63,12 +70,13 @@ async def ask_for(request: ApiRequest, member: MemberView, chat: Chat, resolved:
         model=chat.model,
         upstream_model=resolved.name,
         runtime=runtime,
-        body=_body(_Maker(chat, resolved, runtime, _options(resolved, runtime, found))),
+        body=body,
         count=chat.n,
         stream=chat.stream,
         upstream_stream=chat.stream and not behaviour.fake_streaming,
         translator=_translators(chat, ids, signatures),
         has_tools=bool(chat.tools),
+        vertex=vertex.extras(chat, resolved),
     )
 
 
@@ -84,10 +92,10 @@ def _translators(chat: Chat, ids: Collection[str], signatures: Signatures) -> Ca
     return lambda: Translator(names, parallel=chat.parallel_tool_calls, taken=taken)
 
 
-def _body(maker: _Maker) -> Body:
+async def _body(request: ApiRequest, maker: _Maker) -> Body:
     wanted = links(maker.chat)
     if not wanted:
-        return maker.body(maker.chat)
+        return await aside(request, maker.body, maker.chat)
     if not maker.runtime.behaviour.fetch_media:
         raise errors.BadRequest(refusals.NO_FETCHING, param=wanted[0].place)
     return maker.body_with_fetched_media

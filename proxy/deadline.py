@@ -13,16 +13,18 @@ class Deadline:
     ``clear`` when there will be no more.
     """
 
-    __slots__ = ("_cancelling", "_is_over", "_timer", "_waiter")
+    __slots__ = ("_cancelling", "_is_over", "_loop", "_timer", "_waiter")
 
     def __init__(self, at: float) -> None:
         self._waiter: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._is_over = False
-        self._timer = asyncio.get_running_loop().call_at(at, self._end)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_at(at, self._end)
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        # With the loop named, Python 3.11 spares a system call for each wait.
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("A deadline needs a task.")
         if self._is_over:

@@ -58,6 +58,8 @@ class HajimiError(Exception):
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
     retry: ClassVar[bool] = False
+    # Set once proxy.live knows of it.
+    is_noted = False
 
     def __init__(
         self,
@@ -79,6 +81,11 @@ class HajimiError(Exception):
     def sentence(self) -> str:
         """Return the message in LANGUAGE_CODE, in one line."""
         return _SPACES.sub(" ", gettext(self.template) % self.values)
+
+    def for_others(self) -> str:
+        """Return the message in LANGUAGE_CODE without anything that a client sent: for pages that others see."""
+        shown = {name: "…" if isinstance(value, Quoted) else value for name, value in self.values.items()}
+        return _SPACES.sub(" ", gettext(self.template) % shown)
 
     def english(self) -> str:
         """Return the message in English, with everything that a client sent."""

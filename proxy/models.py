@@ -35,7 +35,8 @@ class RequestLog(models.Model):
     """One request of one client. It never holds what was said."""
 
     id = models.BigIntegerField(_("request id"), primary_key=True, help_text=_("Also its time: see proxy.request_id."))
-    started_at = models.DateTimeField(_("time"), db_index=True)
+    # Without an index: whoever asks for a time asks for ids, which sort by it (proxy.request_id.first).
+    started_at = models.DateTimeField(_("time"))
     member = models.ForeignKey(
         Member, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+", verbose_name=_("member")
     )
@@ -60,7 +61,11 @@ class RequestLog(models.Model):
         verbose_name = _("request log")
         verbose_name_plural = _("request logs")
         ordering = ("-id",)
-        indexes = (models.Index(fields=("member", "-id"), name="log_by_member"),)
+        indexes = (
+            models.Index(fields=("member", "-id"), name="log_by_member"),
+            models.Index(fields=("model", "-id"), name="log_by_model"),
+            models.Index(fields=("outcome", "-id"), name="log_by_outcome"),
+        )
 
     def __str__(self) -> str:
         from proxy import request_id
@@ -75,8 +80,15 @@ class Attempt(models.Model):
         RequestLog, on_delete=models.CASCADE, db_constraint=False, related_name="attempts", verbose_name=_("request")
     )
     number = models.PositiveSmallIntegerField(_("number"))
+    # Its index is the one below, which holds all that the list of keys asks for.
     key = models.ForeignKey(
-        Key, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="attempts", verbose_name=_("key")
+        Key,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="attempts",
+        verbose_name=_("key"),
     )
     model = models.CharField(_("model"), max_length=120)
     outcome = models.CharField(_("outcome"), max_length=14, choices=Outcome.choices)
@@ -90,6 +102,7 @@ class Attempt(models.Model):
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         ordering = ("request", "number")
+        indexes = (models.Index(fields=("key", "started_at", "outcome"), name="attempt_by_key"),)
 
     def __str__(self) -> str:
         return f"{self.request_id}/{self.number}"
@@ -141,6 +154,28 @@ class ThoughtSignature(models.Model):
         return self.call_id
 
 
+class RecordingWish(models.Model):
+    """A member wants the next requests recorded."""
+
+    member = models.OneToOneField(Member, on_delete=models.CASCADE)
+    left = models.PositiveSmallIntegerField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.member_id}: {self.left}"
+
+
+class Recording(models.Model):
+    """One recorded request of a member, encrypted with that member's password."""
+
+    member = models.ForeignKey(Member, on_delete=models.CASCADE)
+    ciphertext = models.TextField()
+    created_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class Revision(models.Model):
     """One row whose number moves whenever something the runtime is made of has changed."""
 
@@ -174,6 +209,7 @@ class Settings(models.Model):
     concurrent_requests = _whole(1, 20)
     increase_concurrent_on_failure = _whole(0, 20)
     max_concurrent_requests = _whole(1, 20)
+    max_concurrent_per_key = _whole(0)
     random_string = models.BooleanField(null=True, blank=True)
     random_string_length = _whole(1, 1000)
     search_mode = models.BooleanField(null=True, blank=True)
@@ -187,6 +223,17 @@ class Settings(models.Model):
     heartbeat_seconds = _seconds(0.05, 60)
     upstream_timeout_seconds = _seconds(0.1, 3600)
     log_retention_days = _whole(1, 3650)
+    enable_vertex = models.BooleanField(null=True, blank=True)
+    key_order = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        choices=[
+            ("alike", _("all alike")),
+            ("ai_studio_first", _("AI Studio keys first")),
+            ("vertex_first", _("Vertex AI credentials first")),
+        ],
+    )
 
     class Meta:
         verbose_name = _("settings")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import httpx
 import orjson
+from django.conf import settings
 from django.db import Error, connections, transaction
 from django.utils import timezone
 
@@ -20,6 +21,9 @@ from keys.pool import PoolKey
 from keys.rules import Outcome, Verdict
 from proxy import runtime
 from proxy.models import UpstreamModel
+from proxy.upstream.errors import Refused, UpstreamError
+from proxy.upstream.places import Places
+from proxy.upstream.reach import Reach, is_vertex
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,9 @@ AT_ONCE: Final = 4
 SAMPLE: Final = 8
 HOUR_SECONDS: Final = 3600.0
 RETRY_SECONDS: Final = 30.0
+# What Vertex AI is asked to count, and with which of its models: the oldest that is there everywhere.
+COUNTED_WITH: Final = "gemini-2.5-flash"
+COUNTED: Final = b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,47 @@ async def probe_all(client: httpx.AsyncClient, base_url: str, keys: Iterable[Poo
             return key, await probe(client, base_url, key, timezone.now())
 
     return list(await asyncio.gather(*(one(key) for key in keys if key.kind == Key.Kind.AI_STUDIO and key.secret)))
+
+
+def places() -> Places:
+    """Return where Google is, as the settings say."""
+    return Places(settings.GEMINI_BASE_URL, settings.VERTEX_BASE_URL, settings.VERTEX_LOCATION)
+
+
+async def ask_all(keys: Iterable[PoolKey], places: Places) -> list[tuple[PoolKey, Probed]]:
+    """Probe keys of every kind, with connections of their own: for the admin and for commands."""
+    keys = [key for key in keys if key.secret]
+    async with Reach(places) as reach:
+        lists = await probe_all(reach.client, places.base_url, keys)
+        counts = await _count_with(reach, [key for key in keys if is_vertex(key)])
+    return sorted(lists + counts, key=lambda probe: probe[0].id)
+
+
+async def _count_with(reach: Reach, keys: Sequence[PoolKey]) -> list[tuple[PoolKey, Probed]]:
+    """Let Vertex AI, which lists no models, count a word's tokens with each key: that is free."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(key: PoolKey) -> tuple[PoolKey, Probed]:
+        async with gate:
+            return key, await _count(reach, key, timezone.now())
+
+    return list(await asyncio.gather(*map(one, keys)))
+
+
+async def _count(reach: Reach, key: PoolKey, now: datetime) -> Probed:
+    answer = reach.ways.ask(key, COUNTED_WITH, COUNTED, method="countTokens", stream=False, more={})
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await answer.batch()
+    except Refused as error:
+        return Probed(rules.judge(error.status, error.body, now))
+    except TimeoutError:
+        return _failed(Outcome.TIMEOUT, "Google did not answer in time.")
+    except UpstreamError as error:
+        return _failed(Outcome.UNAVAILABLE, f"Google could not be reached ({error}).")
+    finally:
+        await answer.close()
+    return Probed(None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,39 @@ from typing import Any, Final
 
 from django.utils.translation import gettext_noop as _
 
-from keys.ledger.windows import Refusal
+from keys.ledger.windows import Refusal, Slots
 from keys.pool import Unavailable
 from keys.rules import Outcome
 from proxy import errors
+from proxy.breaker import Outage
 from proxy.errors import Quoted
 from proxy.fetching import Unfetchable
 from proxy.translation.invalid import Invalid
 
 UPSTREAM_REST_SECONDS: Final = 10.0
+# Nobody knows when a running request ends; clients that wait by themselves try again after this long.
+SLOT_REST_SECONDS: Final = 5.0
 
 LIMIT_SENTENCES: Final = {
     "minute": _("Member %(member)s has used the %(limit)s requests of this minute; try again in %(wait)s."),
     "day": _("Member %(member)s has used the %(limit)s requests of today; they come back in %(wait)s."),
     "tokens": _("Member %(member)s has used the %(limit)s tokens of today; they come back in %(wait)s."),
+    "model-minute": _(
+        "Member %(member)s has used the %(limit)s requests of this minute for %(models)s; try again in %(wait)s."
+    ),
+    "model-day": _(
+        "Member %(member)s has used the %(limit)s requests of today for %(models)s; they come back in %(wait)s."
+    ),
+    "model-tokens": _(
+        "Member %(member)s has used the %(limit)s tokens of today for %(models)s; they come back in %(wait)s."
+    ),
     "address": _("Your address has used its %(limit)s requests of today; they come back in %(wait)s."),
 }
+ALL_RUNNING: Final = _(
+    "Member %(member)s has as many requests running as it may have (%(limit)s); try again when one has ended."
+)
 RESTING: Final = _("All keys that can serve %(model)s are resting; the first returns in %(wait)s.")
+BUSY: Final = _("All keys that can serve %(model)s are busy with other requests; try again in a moment.")
 EXHAUSTED: Final = _("All keys that can serve %(model)s have used up their day; the first returns in %(wait)s.")
 NO_KEYS: Final = _("There is no usable Gemini key; the admin of this server can add one at /admin/.")
 NOT_OFFERED: Final = _('None of the keys is offered the model "%(model)s".')
@@ -56,7 +72,12 @@ FAILED: Final = (
     errors.UpstreamFailed,
     _("Gemini failed in all %(attempts)s attempts (%(message)s); try again shortly."),
 )
+OUT: Final = _("%(upstream)s is out: none of the last %(faults)s attempts was answered; it is asked again in %(wait)s.")
+OUT_FOR_MODEL: Final = _(
+    "%(upstream)s is out for %(model)s: the last %(faults)s attempts all failed; it is asked again in %(wait)s."
+)
 JOURNAL_FULL: Final = _("The database of this server is away and the waiting line is full; try again shortly.")
+LEDGER_AWAY: Final = _("This server cannot count its limits now: Redis does not answer; try again shortly.")
 UNFETCHABLE: Final = _("The media at %(place)s cannot be fetched: %(reason)s.")
 NOT_JSON: Final = _("The request body is not valid JSON (line %(line)s, column %(column)s).")
 NO_FETCHING: Final = _("Media at an address is not fetched here; send it as a data: URL.")
@@ -70,11 +91,19 @@ STOPPED_EARLY: Final = _("The answer broke off here: Gemini's connection was cut
 
 def limit_reached(refusal: Refusal, member: str, now: float) -> errors.LimitReached:
     """Return the error for a window that is used up, naming it and its end."""
-    kind, _rest, rest = refusal.window.name.partition(":")
-    which = kind if kind == "address" else rest.split(":")[1]
+    kind, *rest = refusal.window.name.split(":")
+    which = kind if kind == "address" else rest[1]
     wait = max(refusal.resets_at - now, 0.0)
     values = {"member": Quoted(member), "limit": refusal.window.limit, "wait": duration(wait)}
+    if which.startswith("model-"):
+        values["models"] = rest[2]
     return errors.LimitReached(LIMIT_SENTENCES[which], values, retry_after=wait)
+
+
+def all_running(slots: Slots, member: str) -> errors.LimitReached:
+    """Return the error for a member who has as many requests running as it may have."""
+    values = {"member": Quoted(member), "limit": slots.limit}
+    return errors.LimitReached(ALL_RUNNING, values, retry_after=SLOT_REST_SECONDS)
 
 
 def no_key(unavailable: Unavailable, model: str, now: float) -> errors.HajimiError:
@@ -82,11 +111,25 @@ def no_key(unavailable: Unavailable, model: str, now: float) -> errors.HajimiErr
     values: dict[str, Any] = {"model": Quoted(model)}
     if unavailable.why == "no_keys":
         return errors.NoKeys(NO_KEYS)
+    if unavailable.why == "busy":
+        return errors.KeysResting(BUSY, values, retry_after=1.0, code="keys_busy")
     if unavailable.why == "not_offered" or unavailable.until is None:
         return errors.UnknownModel(NOT_OFFERED, values, param="model")
     wait = max(unavailable.until.timestamp() - now, 1.0)
     template = RESTING if unavailable.why == "resting" else EXHAUSTED
     return errors.KeysResting(template, values | {"wait": duration(wait)}, retry_after=wait)
+
+
+def outage(outage: Outage) -> errors.UpstreamFailed:
+    """Return the error for an upstream that is not even asked now, because it answers nobody."""
+    values = {
+        "upstream": outage.upstream,
+        "model": Quoted(outage.model),
+        "faults": outage.faults,
+        "wait": duration(outage.wait),
+    }
+    template = OUT_FOR_MODEL if outage.model else OUT
+    return errors.UpstreamFailed(template, values, retry_after=max(outage.wait, 1.0), code="upstream_out")
 
 
 def after_attempts(outcome: Outcome, **values: Any) -> errors.HajimiError:

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
-from typing import Final
+from typing import Any, Final
 
-from keys.ledger import Ledger
-from keys.ledger.windows import Take, day
+from keys.ledger import Away, Ledger
+from keys.ledger.windows import Slots, Take, day, member_slots
 from keys.members import MemberView
 from keys.pool import Pool
 from keys.rules import Outcome
 from proxy import errors, refusals
 from proxy.admission import Allowance, takes_for, tightest
-from proxy.attempts import Asked, Translation, Upstream
+from proxy.attempts import Asked, Translation
+from proxy.breaker import Breaker
 from proxy.chorus import in_turn, together
 from proxy.journal import Journal, Record, UsageDelta
+from proxy.live import Live
 from proxy.runtime import Runtime
 from proxy.signatures import Signatures
 from proxy.translation.reply import Delta, ToolCallDelta, Translator, Usage
+from proxy.upstream.ways import Upstream
 from proxy.voice import Voice
 
 COUNTED: Final = frozenset({Outcome.ANSWERED, Outcome.PARTIAL, Outcome.CANCELLED, Outcome.TRUNCATED})
+
+# How soon a client may ask again while the ledger's store is away.
+AWAY_SECONDS: Final = 5.0
 
 Body = bytes | Callable[[], Awaitable[bytes]]
 
@@ -38,7 +44,8 @@ class Ask:
     ``more_bodies`` go after it, one by one; the answer is made of all of theirs, and comes when each has come.
     ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
     With ``has_tools`` the thought signatures of calls are kept. With ``passes_empty`` an answer that stays empty
-    after all attempts is passed on as it came, for clients that read Google's own words.
+    after all attempts is passed on as it came, for clients that read Google's own words. ``vertex`` is what a call
+    to Vertex AI says besides, in its generationConfig.
     """
 
     request_id: int
@@ -57,6 +64,7 @@ class Ask:
     translator: Callable[[], Translation] = Translator
     has_tools: bool = False
     passes_empty: bool = False
+    vertex: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Relay:
@@ -71,12 +79,16 @@ class Relay:
         signatures: Signatures,
         zone: tzinfo,
         now: Callable[[], float] = time.time,
+        *,
+        live: Live | None = None,
     ) -> None:
+        self.live = live or Live()
         self.pool = pool
         self.ledger = ledger
         self.journal = journal
         self.upstream = upstream
         self.signatures = signatures
+        self.breaker = Breaker(pool.usable)
         self.zone = zone
         self.now = now
         # Set when the answers that still run are ended: then it was not the client who went away.
@@ -104,6 +116,7 @@ class Exchange:
         self._headers_out = False
         self._settled_usage: Usage | None = None
         self._taken: list[Take] = []
+        self._slots: Slots | None = None
         self.allowance: Allowance | None = None
 
     @property
@@ -118,6 +131,39 @@ class Exchange:
         """Return how many attempts were made so far."""
         return self._record.attempt_count
 
+    # What proxy.live.Running tells of a request in flight.
+
+    @property
+    def member(self) -> str:
+        """Return the name of who asks."""
+        return self._ask.member.name
+
+    @property
+    def model(self) -> str:
+        """Return the model as the client named it."""
+        return self._record.model
+
+    @property
+    def started(self) -> float:
+        """Return when the request came."""
+        return self._started
+
+    @property
+    def has_output(self) -> bool:
+        """Return whether something visible has come."""
+        return self._visible
+
+    @property
+    def attempt_number(self) -> int:
+        """Return the attempt that speaks, else the latest one."""
+        speaking = [voice.winner.number for voice in self._voices if voice.winner is not None]
+        return max(speaking, default=self._record.attempt_count)
+
+    @property
+    def key_tails(self) -> tuple[str, ...]:
+        """Return the last four characters of each key that works for it now."""
+        return tuple(key.tail for voice in self._voices for key in voice.keys_at_work)
+
     def headers_out(self) -> None:
         """Tell that the client has its headers: from now on thoughts may go out before the answer."""
         self._headers_out = True
@@ -128,6 +174,7 @@ class Exchange:
         """Yield the answer's deltas. Raises HajimiError; StoppedEarly once something visible went out."""
         outcome: Outcome = Outcome.CANCELLED
         error: errors.HajimiError | None = None
+        self._relay.live.begin(self._record.id, self)
         try:
             self._voices = self._make_voices(await self._admitted_bodies())
             answer = self._answer()
@@ -146,6 +193,9 @@ class Exchange:
                 raise
             outcome = Outcome.EMPTY
             yield empty
+        except Away as away:
+            error = errors.NotReady(refusals.LEDGER_AWAY, retry_after=AWAY_SECONDS)
+            raise error from away
         except Exception:
             error = errors.InternalError(refusals.UNEXPECTED)
             raise
@@ -168,20 +218,39 @@ class Exchange:
         """Take the windows and return the body for each voice; every attempt of a voice sends the same bytes."""
         if self._relay.journal.is_full:
             raise errors.NotReady(refusals.JOURNAL_FULL, retry_after=5)
+        if self._ask.member.parallel_requests:
+            await self._enter(self._ask.member.parallel_requests)
         await self._take()
         body = self._ask.body
         first = body if isinstance(body, bytes) else await body()
         return [first] * self._ask.count + list(self._ask.more_bodies)
 
+    async def _enter(self, limit: int) -> None:
+        """Take one of the member's slots. Raises LimitReached."""
+        # Noted before it is there: whoever is cancelled on the way in must still leave.
+        self._slots = member_slots(self._ask.member.id, limit)
+        if not await self._relay.ledger.enter(self._slots, self._ask.request_id, self._started):
+            self._relay.live.limited(self._slots.name)
+            raise refusals.all_running(self._slots, self._ask.member.name)
+
     async def _take(self) -> None:
         """Take from the member's and the address's windows, all or none. Raises LimitReached."""
         relay, now = self._relay, self._started
         ask = self._ask
-        takes = takes_for(ask.member, ask.address, ask.runtime.behaviour, count=ask.count, zone=relay.zone, now=now)
-        refusal = await relay.ledger.take(takes, now)
-        self.allowance = await tightest(relay.ledger, takes, now)
-        if refusal is not None:
-            raise refusals.limit_reached(refusal, ask.member.name, now)
+        takes = takes_for(
+            ask.member,
+            ask.address,
+            ask.upstream_model,
+            ask.runtime.behaviour,
+            count=ask.count,
+            zone=relay.zone,
+            now=now,
+        )
+        admission = await relay.ledger.admit(takes, now)
+        self.allowance = tightest(takes, admission.standings, now)
+        if admission.refusal is not None:
+            relay.live.limited(admission.refusal.window.name)
+            raise refusals.limit_reached(admission.refusal, ask.member.name, now)
         self._taken = takes
 
     def _make_voices(self, bodies: Sequence[bytes]) -> list[Voice]:
@@ -194,9 +263,18 @@ class Exchange:
             deadline=asyncio.get_running_loop().time() + behaviour.upstream_timeout_seconds,
             behaviour=behaviour,
             translator=ask.translator,
+            vertex=ask.vertex,
         )
         voices = [
-            Voice(replace(asked, body=body), relay.pool, relay.upstream, self._record, now=relay.now, index=index)
+            Voice(
+                asked if body is bodies[0] else replace(asked, body=body),
+                relay.pool,
+                relay.upstream,
+                self._record,
+                breaker=relay.breaker,
+                now=relay.now,
+                index=index,
+            )
             for index, body in enumerate(bodies)
         ]
         for voice in voices:
@@ -219,21 +297,25 @@ class Exchange:
 
     async def _settle(self, outcome: Outcome, error: errors.HajimiError | None) -> None:
         """Give back what was not used, and write the request down. The client's last byte waits for this."""
+        self._relay.live.leave(self._record.id)
+        if self._slots is not None:
+            await self._relay.ledger.leave(self._slots, self._ask.request_id)
         if outcome is Outcome.CANCELLED and self._relay.is_ending:
             error = errors.NotReady(refusals.STOPPING)
         if error is not None:
             outcome = Outcome.PARTIAL if self._visible else refusals.outcome_of(error)
         self._settled_usage = self.usage
-        if not self._is_counted(outcome):
-            await self._relay.ledger.give_back(self._taken, self._relay.now())
-        else:
-            await self._add_tokens()
-        self._fill_record(outcome, error)
-        if outcome is Outcome.CANCELLED:
-            # Nobody waits for the last byte any more.
-            self._relay.journal.post(self._record)
-        else:
-            await self._relay.journal.close(self._record)
+        try:
+            await self._settle_windows(outcome)
+        finally:
+            # Written down also when the client goes away while the ledger is asked.
+            self._fill_record(outcome, error)
+            self._note_end(error)
+            if outcome is Outcome.CANCELLED:
+                # Nobody waits for the last byte any more.
+                self._relay.journal.post(self._record)
+            else:
+                await self._relay.journal.close(self._record)
 
     def _ended_as(self) -> Outcome:
         """Return how the whole answer ended: one that the native dialect passes on may be a block."""
@@ -244,7 +326,11 @@ class Exchange:
         """Whether the request counts against days and tokens: the client got something for it."""
         return self._visible and outcome in COUNTED
 
-    async def _add_tokens(self) -> None:
+    async def _settle_windows(self, outcome: Outcome) -> None:
+        if not self._is_counted(outcome):
+            if self._taken:
+                await self._relay.ledger.give_back(self._taken, self._relay.now())
+            return
         for take in self._taken:
             if not take.amount:
                 await self._relay.ledger.add(take.window, self.usage.total, self._relay.now())
@@ -260,6 +346,13 @@ class Exchange:
         record.thought_tokens, record.cached_tokens = usage.thoughts, usage.cached
         if self._is_counted(outcome):
             record.usage += self._member_usage(usage)
+
+    def _note_end(self, error: errors.HajimiError | None) -> None:
+        live, record, now = self._relay.live, self._record, self._relay.now()
+        live.count(record, self.member, now)
+        if error is not None:
+            error.is_noted = True
+            live.refused(error, who=self.member, model=record.model, request_id=record.id, now=now)
 
     def _member_usage(self, usage: Usage) -> list[UsageDelta]:
         ask = self._ask

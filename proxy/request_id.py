@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from itertools import count
 from typing import Final
 
@@ -11,6 +13,9 @@ LOW_BITS: Final = 22
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: nothing that people misread.
 LENGTH: Final = 13
 
+# The request that this task serves, for what it logs; 0: none.
+current: ContextVar[int] = ContextVar("request_id", default=0)
+
 # Within a process ids never repeat; two processes differ by the random start.
 _low = count(secrets.randbits(LOW_BITS))
 
@@ -18,6 +23,16 @@ _low = count(secrets.randbits(LOW_BITS))
 def new(now: float) -> int:
     """Return a fresh id (63 bits) for a request that came at ``now`` (seconds since 1970)."""
     return (int(now * 1000) - EPOCH_MS) << LOW_BITS | next(_low) & (1 << LOW_BITS) - 1
+
+
+def first(moment: float) -> int:
+    """Return the least id that a request of ``moment`` (seconds since 1970) or later can have."""
+    return max(int(moment * 1000) - EPOCH_MS, 0) << LOW_BITS
+
+
+def moment(number: int) -> datetime:
+    """Return when the request with this id came."""
+    return datetime.fromtimestamp(((number >> LOW_BITS) + EPOCH_MS) / 1000, UTC)
 
 
 def shown(number: int) -> str:

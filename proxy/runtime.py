@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
@@ -14,15 +13,17 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
 from keys import vault
-from keys.members import MemberView
-from keys.models import Key, Member, Park
+from keys.limits import names_in
+from keys.members import MemberView, Own
+from keys.models import Key, Park
 from keys.pool import ParkRow, PoolKey
 from keys.rules import ParkReason
-from proxy import revision
-from proxy.behaviour import Behaviour
+from proxy import membership, revision
+from proxy.behaviour import KEY_ORDERS, Behaviour
 from proxy.models import BlockedModel, Settings, UpstreamModel
+from proxy.recording import wishing_members
 from proxy.revision import ONLY_ROW, bump, wake, watch_models
-from proxy.translation.profiles import NamePatterns
+from proxy.translation.profiles import Both, NamePatterns, Names
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,6 @@ __all__ = [
 T = TypeVar("T")
 
 POLL_SECONDS: Final = 1.0
-
-_SEPARATORS: Final = re.compile(r"[\s,;，；]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,33 @@ class Runtime:
     keys: tuple[PoolKey, ...] = field(repr=False)
     parks: tuple[ParkRow, ...]
     blocked: NamePatterns
-    allowed: NamePatterns | None
+    allowed: Names | None
     models: Mapping[str, ModelFacts]
+    # Ids of members who want their requests recorded.
+    recorded: frozenset[int] = frozenset()
+    # Members with equal settings of their own share one.
+    _owns: dict[Own, Runtime] = field(default_factory=dict, repr=False)
+
+    def for_own(self, own: Own) -> Runtime:
+        """Return this runtime as it is for members with these settings of their own."""
+        found = self._owns.get(own)
+        if found is None:
+            found = self._owns[own] = self._changed(own)
+        return found
+
+    def _changed(self, own: Own) -> Runtime:
+        switches = {"fake_streaming": own.fake_streaming, "random_string": own.random_string}
+        chosen: dict[str, Any] = {name: value for name, value in switches.items() if value is not None}
+        allowed: Names | None = NamePatterns(own.allowed_models) if own.allowed_models else None
+        if allowed is not None and self.allowed is not None:
+            allowed = Both(self.allowed, allowed)
+        return replace(
+            self,
+            behaviour=replace(self.behaviour, **chosen),
+            blocked=NamePatterns((*self.blocked.patterns, *own.blocked_models)),
+            allowed=allowed or self.allowed,
+            _owns={},
+        )
 
 
 def load() -> Runtime:
@@ -83,18 +107,14 @@ def load() -> Runtime:
     return Runtime(
         revision=number,
         behaviour=behaviour,
-        members=_members(),
-        keys=_keys(),
+        members=membership.by_digest(),
+        keys=_keys(behaviour),
         parks=_parks(),
         blocked=NamePatterns((*behaviour.blocked_models, *patterns)),
         allowed=NamePatterns(behaviour.allowed_models) if behaviour.allowed_models else None,
         models=_models(),
+        recorded=wishing_members(),
     )
-
-
-def names_in(text: str) -> tuple[str, ...]:
-    """Split a list as people type it: at commas, semicolons, spaces and new lines, as the environment does."""
-    return tuple(piece for piece in _SEPARATORS.split(text) if piece)
 
 
 def overridden(inherited: Behaviour, row: Mapping[str, Any]) -> Behaviour:
@@ -114,39 +134,17 @@ def current_behaviour() -> Behaviour:
     return overridden(inherited, row) if row else inherited
 
 
-def _members() -> dict[str, MemberView]:
-    rows = Member.objects.filter(enabled=True).select_related("group")
-    return {member.digest: _member_view(member) for member in rows}
-
-
-def _member_view(member: Member) -> MemberView:
-    return MemberView(
-        id=member.pk,
-        name=member.name,
-        digest=member.digest,
-        requests_per_minute=_limit(member, "requests_per_minute"),
-        requests_per_day=_limit(member, "requests_per_day"),
-        tokens_per_day=_limit(member, "tokens_per_day"),
-        expires_at=member.expires_at,
-    )
-
-
-def _limit(member: Member, name: str) -> int | None:
-    own: int | None = getattr(member, name)
-    return own if own is not None or member.group is None else getattr(member.group, name)
-
-
 # Decrypting costs more than all else that a load of 2,000 keys does, and ciphertexts hardly ever change.
 _decrypted: dict[str, str | None] = {}
 
 
-def _keys() -> tuple[PoolKey, ...]:
+def _keys(behaviour: Behaviour) -> tuple[PoolKey, ...]:
     global _decrypted
     rows = list(Key.objects.values_list("pk", "ciphertext", "tail", "kind", "daily_limit", "disabled_by"))
     known = _decrypted
     secrets = {row[1]: known[row[1]] if row[1] in known else _decrypt(row[0], row[1]) for row in rows}
     _decrypted = secrets
-    return tuple(_pool_key(secrets[row[1]], *row) for row in rows)
+    return tuple(_pool_key(behaviour, secrets[row[1]], *row) for row in rows)
 
 
 def _decrypt(key_id: int, ciphertext: str) -> str | None:
@@ -158,7 +156,14 @@ def _decrypt(key_id: int, ciphertext: str) -> str | None:
 
 
 def _pool_key(
-    secret: str | None, key_id: int, _: str, tail: str, kind: str, daily_limit: int | None, disabled_by: str
+    behaviour: Behaviour,
+    secret: str | None,
+    key_id: int,
+    _: str,
+    tail: str,
+    kind: str,
+    daily_limit: int | None,
+    disabled_by: str,
 ) -> PoolKey:
     return PoolKey(
         id=key_id,
@@ -166,7 +171,8 @@ def _pool_key(
         tail=tail,
         kind=kind,
         daily_limit=daily_limit,
-        disabled=bool(disabled_by) or secret is None,
+        disabled=bool(disabled_by) or secret is None or (kind != Key.Kind.AI_STUDIO and not behaviour.enable_vertex),
+        rank=0 if kind in KEY_ORDERS[behaviour.key_order] else 1,
     )
 
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 
@@ -33,6 +33,17 @@ MOST_ASKED: Final = 500
 _ENTRY_BYTES: Final = 300
 
 
+class Shelf(Protocol):
+    """Where processes lay signatures down for each other; quicker than the database, and it may lose them."""
+
+    def put(self, call_id: str, signature: str) -> None:
+        """Lay one down; waits for nothing."""
+
+    async def find(self, call_ids: Sequence[str]) -> dict[str, str]:
+        """Return those that lie there, by call id."""
+        ...
+
+
 class Signatures:
     """Signatures by tool-call id, those used last in memory.
 
@@ -40,7 +51,15 @@ class Signatures:
     thread of its own, only for what this process has not seen. Times are seconds since 1970.
     """
 
-    def __init__(self, *, alias: str = DEFAULT_DB_ALIAS, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        alias: str = DEFAULT_DB_ALIAS,
+        most: int = MOST,
+        most_bytes: int = MOST_BYTES,
+        shelf: Shelf | None = None,
+    ) -> None:
+        self._shelf = shelf
         self._alias = alias
         self._most = most
         self._most_bytes = most_bytes
@@ -62,7 +81,11 @@ class Signatures:
         if not _is_storable(call_id):
             return None
         self._keep(call_id, signature or "", now + LIFETIME.total_seconds())
-        return SignatureRow(call_id, signature, datetime.fromtimestamp(now, UTC)) if signature else None
+        if not signature:
+            return None
+        if self._shelf is not None:
+            self._shelf.put(call_id, signature)
+        return SignatureRow(call_id, signature, datetime.fromtimestamp(now, UTC))
 
     async def find(self, call_ids: Collection[str], now: float) -> dict[str, str]:
         """Return the signatures that are known, by call id. A database that is away is as if it knew none."""
@@ -74,8 +97,15 @@ class Signatures:
                 found[call_id] = signature
             elif signature is None and _is_storable(call_id):
                 unknown.append(call_id)
+        unknown = unknown[-MOST_ASKED:]
+        if unknown and self._shelf is not None:
+            lying = await self._shelf.find(unknown)
+            for call_id, signature in lying.items():
+                self._keep(call_id, signature, now + UNKNOWN_SECONDS)
+            found |= lying
+            unknown = [call_id for call_id in unknown if call_id not in lying]
         if unknown:
-            found |= await self._ask(unknown[-MOST_ASKED:], now)
+            found |= await self._ask(unknown, now)
         return found
 
     def close(self) -> None:

@@ -7,14 +7,17 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from keys.pool import Lease, Pool, Unavailable
-from keys.rules import Outcome, Verdict
+from keys.pool import Lease, Pool, PoolKey, Unavailable
+from keys.rules import UNSERVED, Outcome, Verdict
 from proxy import errors, refusals
-from proxy.attempts import REFUNDED, Asked, Attempt, Failed, Upstream
+from proxy.attempts import Asked, Attempt, Failed
+from proxy.breaker import Breaker
 from proxy.journal import Record
+from proxy.lender import Lender
 from proxy.retry import FINAL, Tally, pause_after
 from proxy.translation.deltas import Delta, EventDelta, ThoughtDelta
 from proxy.translation.usage import Usage
+from proxy.upstream.ways import Upstream
 
 # After these the pool knows best why no key is left; after others the last failure is what the client must hear.
 POOL_EXPLAINS: Final = frozenset({Outcome.RATE_LIMITED, Outcome.KEY_REJECTED, Outcome.NOT_FOUND})
@@ -43,6 +46,7 @@ class Voice:
         upstream: Upstream,
         record: Record,
         *,
+        breaker: Breaker,
         now: Callable[[], float],
         index: int = 0,
     ) -> None:
@@ -61,11 +65,19 @@ class Voice:
         self._used_keys: set[int] = set()
         self._racers: dict[asyncio.Task[list[Delta]], Attempt] = {}
         self._wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        hold = asked.behaviour.headers_hold_seconds
+        self._lender = Lender(pool, breaker, model=asked.model, request=record.id, patience=hold, now=now)
 
     @property
     def usage(self) -> Usage:
         """The tokens of the answer so far."""
         return self.winner.translator.usage if self.winner is not None else Usage()
+
+    @property
+    def keys_at_work(self) -> list[PoolKey]:
+        """The keys of the attempts that run now."""
+        attempts = [self.winner] if self.winner is not None else self._racers.values()
+        return [attempt.lease.key for attempt in attempts if not attempt.ended]
 
     async def run(self) -> AsyncGenerator[list[Delta], None]:
         """Yield the answer's deltas, read by read."""
@@ -82,6 +94,7 @@ class Voice:
                 while (more := await winner.more()) is not None:
                     if more:
                         yield more if is_plain else self._placed(more)
+                winner.check_end()
             except Failed as failed:
                 raise await self._broken_off(winner, failed) from failed
             yield self._placed(await self._whole(winner))
@@ -97,11 +110,11 @@ class Voice:
         behaviour, tally = self._asked.behaviour, self._tally
         width = min(self._width, behaviour.max_concurrent_requests, len(self._racers) + self._attempts_left())
         while len(self._racers) < width:
-            lease = await self._pool.lease(self._asked.model, self._used_keys, self._now())
-            if isinstance(lease, Unavailable):
+            lease = await self._lender.lend(self._used_keys, may_wait=not self._racers)
+            if not isinstance(lease, Lease):
                 if self._racers:
                     return
-                raise self._no_key(lease, last)
+                raise self._no_key(lease, last) if isinstance(lease, Unavailable) else refusals.outage(lease)
             if self._racers and lease.key.id in self._used_keys:
                 # Racing a key against itself gains nothing.
                 await self._pool.release(lease, refund=True, now=self._now())
@@ -138,6 +151,7 @@ class Voice:
                 raise
             else:
                 self.winner = attempt
+                self._lender.answered(attempt.lease)
                 return held
         return []
 
@@ -145,6 +159,7 @@ class Voice:
         """Settle a failed attempt; start the next, wait for other racers, or raise what the client is told."""
         outcome = failed.verdict.outcome
         self._judge(attempt, failed.verdict)
+        self._lender.failed(attempt.lease, failed.verdict, is_silent=failed.is_silent)
         self.last_empty = failed.held if outcome is Outcome.EMPTY else []
         self._tally.count(outcome, malformed=failed.malformed)
         await self._end(attempt, outcome)
@@ -231,15 +246,17 @@ class Voice:
             self._record.changes.append(change)
 
     async def _end(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Close an attempt, give its lease back, and write it down. The lease first: closing may be cancelled."""
+        """Write an attempt down, give its lease back, and close it. In this order: waiting may be cancelled."""
         attempt.ended = True
         now = self._now()
-        refund = outcome in REFUNDED
-        await self._pool.release(attempt.lease, refund=refund, now=now)
+        refund = outcome in UNSERVED
         self._record.attempts.append(attempt.record(outcome))
         if not refund:
             self._record.usage.append(attempt.usage())
-        await attempt.close()
+        try:
+            await self._pool.release(attempt.lease, refund=refund, now=now)
+        finally:
+            await attempt.close()
 
     async def _last_word(self, failed: Failed) -> errors.HajimiError:
         """Return what the client is told when no more may be tried: that all keys rest, if that is why."""

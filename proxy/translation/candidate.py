@@ -52,7 +52,7 @@ class Candidate:
                 self._grounding = self._grounding or Grounding()
                 self._grounding.feed({key: raw[key]})
         # A reason may come early and again later: the last one holds.
-        if reason := reason_of(raw.get("finishReason"), numbered=True):
+        if "finishReason" in raw and (reason := reason_of(raw["finishReason"], numbered=True)):
             self.reason = reason
             deltas += self._shown(self.calls.close())
         return deltas
@@ -69,6 +69,8 @@ class Candidate:
         return deltas
 
     def _part(self, part: Part, number: int) -> list[Delta]:
+        if len(part) == 1 and "text" in part:
+            return self._text(part, number)
         deltas: list[Delta] = []
         for kind in part:
             if read := _PART_KINDS.get(kind):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 Level = Literal["minimal", "low", "medium", "high"]
@@ -26,6 +27,8 @@ class Profile:
     whether the mode VALIDATED is known, ``json_schema`` whether JSON Schema is, beside Gemini's own Schema.
     ``image_sizes`` says whether images are made larger on demand, ``image_ratios`` which shapes they come in, the
     plainest first; ``task_types`` whether what embeddings are for is told by a field, or else in the text.
+    ``on_vertex`` says whether Vertex AI serves the family by the methods that we call, and ``penalties_on_vertex``
+    whether it takes penalties there.
     """
 
     family: str
@@ -45,6 +48,7 @@ class Profile:
     system_instruction: bool = True
     sampling: bool = True
     penalties: bool = False
+    penalties_on_vertex: bool = False
     logprobs: bool = False
     search: bool = True
     search_with_functions: bool = False
@@ -60,6 +64,7 @@ class Profile:
     media_resolution: bool = False
     signatures: bool = False
     safety_off: Literal["OFF", "BLOCK_NONE"] = "OFF"
+    on_vertex: bool = True
 
 
 # 8192 tokens out, penalties and several candidates are of these models only: everything later answers
@@ -75,7 +80,14 @@ _2_0_LITE = replace(_2_0, family="2.0-flash-lite", search=False)
 
 # Budgets: ai.google.dev/gemini-api/docs/thinking. 0 on pro: "Budget 0 is invalid. This model only works in
 # thinking mode."
-_2_5_FLASH = Profile(family="2.5-flash", thinking="budget", most_budget=24_576, default_level="high", most_candidates=8)
+_2_5_FLASH = Profile(
+    family="2.5-flash",
+    thinking="budget",
+    most_budget=24_576,
+    default_level="high",
+    most_candidates=8,
+    penalties_on_vertex=True,
+)
 _2_5_LITE = replace(_2_5_FLASH, family="2.5-flash-lite", least_budget=512, default_level=None)
 _2_5_PRO = replace(_2_5_FLASH, family="2.5-pro", least_budget=128, most_budget=32_768, off_budget=128)
 
@@ -90,14 +102,15 @@ _3_PRO = Profile(
     functions_with_json=True,
     media_resolution=True,
     signatures=True,
+    penalties_on_vertex=True,
 )
 _3_1_PRO = replace(_3_PRO, family="3.1-pro", levels=("low", "medium", "high"))
 _3_FLASH = replace(_3_PRO, family="3-flash", levels=LEVELS)
-_3_5_FLASH = replace(_3_FLASH, family="3.5-flash", default_level="medium")
+_3_5_FLASH = replace(_3_FLASH, family="3.5-flash", default_level="medium", penalties_on_vertex=False)
 _3_LITE = replace(_3_FLASH, family="3-flash-lite", default_level="minimal")
 # "Requests ending with a model turn are not supported unless the last part is a function response."; sampling
 # parameters are ignored (model pages of 3.5 flash-lite, 3.6 and later).
-_3_5_LITE = replace(_3_LITE, family="3.5-flash-lite", prefill=False, sampling=False)
+_3_5_LITE = replace(_3_LITE, family="3.5-flash-lite", prefill=False, sampling=False, penalties_on_vertex=False)
 _3_6_FLASH = replace(_3_5_LITE, family="3.6-flash", default_level="medium")
 _3_8_FLASH = replace(_3_6_FLASH, family="3.8-flash", levels=("low", "medium", "high"))
 # Budgets are refused on 4 altogether; how it takes the resolution of media is not known, so it is not told.
@@ -130,12 +143,13 @@ _TTS = replace(
     safety_off="OFF",
     image_ratios=(),
 )
-_EMBEDDING = Profile(family="embedding", is_chat=False, is_embedding=True, search=False)
+# Vertex has another method for embeddings, and one text a call.
+_EMBEDDING = Profile(family="embedding", is_chat=False, is_embedding=True, search=False, on_vertex=False)
 # From 2 on the task stands in the text: ai.google.dev/gemini-api/docs/embeddings#task-types
 _NEW_EMBEDDING = replace(_EMBEDDING, family="embedding-2", task_types=False)
 # Imagen, video, music, live and agent models: none of them answers generateContent as a chat model does.
-_OTHER = Profile(family="other", is_chat=False, search=False)
-_IMAGEN = replace(_OTHER, family="imagen", is_image=True, image_sizes=True, image_ratios=_IMAGEN_RATIOS)
+_OTHER = Profile(family="other", is_chat=False, search=False, on_vertex=False)
+_IMAGEN = replace(_OTHER, family="imagen", is_image=True, on_vertex=True, image_sizes=True, image_ratios=_IMAGEN_RATIOS)
 _IMAGEN_FAST = replace(_IMAGEN, image_sizes=False)
 
 # "Developer instruction is not enabled for models/gemma-3-27b-it", "Function calling is not enabled for ...", "JSON
@@ -150,6 +164,7 @@ _GEMMA_3 = Profile(
     validated_calls=False,
     json_mode=False,
     json_schema=False,
+    on_vertex=False,
 )
 _GEMMA_4 = replace(
     _GEMMA_3,
@@ -195,6 +210,7 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Profile], ...]] = tuple(
 )
 
 
+@lru_cache(maxsize=1024)
 def profile_of(name: str) -> Profile:
     """Return the facts about the model with this upstream name (lower case, no aliases)."""
     for pattern, profile in _TABLE:

@@ -109,7 +109,9 @@ class _Converter:
         properties = schema.get("properties") or {}
         written = {name: self.node(each, (*path, 0)) for name, each in properties.items() if each is not False}
         asked = schema.get("required")
-        required = [name for name in asked if name in written] if isinstance(asked, list) else []
+        names = asked if isinstance(asked, list) else []
+        # Anything may stand in the list, also what no dictionary can be asked for.
+        required = [name for name in names if isinstance(name, str) and name in written]
         members: dict[str, Any] = {"properties": written} if written else {}
         return members | ({"required": list(dict.fromkeys(required))} if required else {})
 

@@ -8,26 +8,34 @@ from typing import Any, Final
 from proxy.translation.deltas import Annotation, AnnotationsDelta, Source
 
 KEYS: Final = ("groundingMetadata", "citationMetadata")
+# More than twice what any model says in one answer today (65,536 tokens).
+LONGEST: Final = 2**19
 
 
 class Said:
-    """The text of one choice, run by run: what Gemini said (with the number of its part), or what we put between."""
+    """The text of one choice, run by run: what Gemini said (with the number of its part), or what we put between.
 
-    __slots__ = ("_runs",)
+    Text beyond LONGEST characters is not kept, only counted: an answer must not cost memory by its length. Its sources
+    are then told without their places.
+    """
+
+    __slots__ = ("_runs", "is_kept", "length")
 
     def __init__(self) -> None:
         self._runs: list[tuple[int | None, list[str]]] = []
+        self.length = 0
+        self.is_kept = True
 
     def add(self, text: str, part: int | None) -> None:
         """Add ``text`` of part number ``part``, None for text of our own."""
+        self.length += len(text)
+        if self.length > LONGEST:
+            self.is_kept = False
+            self._runs.clear()
+            return
         if not self._runs or self._runs[-1][0] != part:
             self._runs.append((part, []))
         self._runs[-1][1].append(text)
-
-    @property
-    def length(self) -> int:
-        """How many characters have been said."""
-        return sum(len(text) for _, texts in self._runs for text in texts)
 
     @property
     def runs(self) -> list[tuple[int | None, str]]:
@@ -70,7 +78,8 @@ class Grounding:
         if not self._sources:
             return None
         places = _Places(said)
-        found = ((places.of(claim), claim.source) for claim in self._claims)
+        claims = self._claims if said.is_kept else ()
+        found = ((places.of(claim), claim.source) for claim in claims)
         unique = dict.fromkeys(Annotation(*place, source) for place, source in found if place)
         return AnnotationsDelta(tuple(unique), tuple(self._sources.values()), index)
 

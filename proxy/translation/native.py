@@ -9,7 +9,7 @@ import orjson
 
 from keys.rules import Outcome
 from proxy.translation.deltas import Delta, EventDelta
-from proxy.translation.reply import Translator
+from proxy.translation.judged import Judged
 from proxy.translation.usage import Usage
 
 # The client chose its own token limit and reads Google's own words: these are answers to it.
@@ -17,34 +17,16 @@ _PASSED_ON: Final = frozenset({Outcome.BLOCKED, Outcome.TRUNCATED})
 _CRLF: Final = b"\r\n\r\n"
 
 
-class NativeTranslator:
+class NativeTranslator(Judged):
     """Judges events like the Translator, and passes each on unchanged.
 
     A blocked or truncated answer is an answer here, as Google gave it; only an empty one is tried again.
     """
 
-    def __init__(self) -> None:
-        self._judge = Translator()
-
     @property
     def visible(self) -> bool:
         """Whether something came that is an answer to the client."""
         return self._judge.visible or (self._judge.ended and self._judge.outcome() in _PASSED_ON)
-
-    @property
-    def ended(self) -> bool:
-        """Whether Google said that the answer is over."""
-        return self._judge.ended
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens so far."""
-        return self._judge.usage
-
-    @property
-    def category(self) -> str:
-        """Why the answer was blocked, or ''."""
-        return self._judge.category
 
     def feed(self, event: object) -> list[Delta]:
         """Return the event. Raises ValueError if it is no JSON object."""
@@ -52,10 +34,6 @@ class NativeTranslator:
         if not isinstance(event, dict):
             return []
         return [EventDelta(event, is_thought=not self.visible)]
-
-    def finish(self) -> list[Delta]:
-        """Return nothing: Google's last event says how the answer ended."""
-        return []
 
     def outcome(self) -> Outcome:
         """Say how the answer ended."""

@@ -31,6 +31,7 @@ class ChunkEncoder:
 
     All chunks share a head that is serialised once, so a chunk of text costs only its text. With
     ``include_usage`` every chunk carries ``usage: null`` and the counts come in a last one, as from OpenAI.
+    The chunks that say how the choices ended go out with what closes the answer: one write less for each stream.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ChunkEncoder:
         self._form = form or Form()
         self._messages: dict[int, MessageFields] = {}
         self._id, self._created = response_id, created
+        self._finishes: list[bytes] = []
 
     def encode(self, deltas: Iterable[Delta]) -> bytes:
         """Return the chunks of one batch; neighbouring texts of one choice share a chunk."""
@@ -53,10 +55,12 @@ class ChunkEncoder:
         return b"".join([self._chunk(delta) for delta in _joined(deltas)])
 
     def end(self, usage: Usage) -> bytes:
-        """Return what closes a whole answer: the usage chunk if it was asked for, then [DONE]."""
+        """Return what closes a whole answer: the ends of its choices, the usage if it was asked for, then [DONE]."""
+        finishes = b"".join(self._finishes)
         if not self._include_usage:
-            return DONE
-        return self._envelope + b'],"usage":' + orjson.dumps(usage_document(usage)) + b"}\n\n" + DONE
+            return finishes + DONE
+        counts = self._envelope + b'],"usage":' + orjson.dumps(usage_document(usage)) + b"}\n\n"
+        return finishes + counts + DONE
 
     def error(self, document: dict[str, Any]) -> bytes:
         """Return what closes an answer that broke off: the error's document as an event, then [DONE]."""
@@ -75,7 +79,8 @@ class ChunkEncoder:
             case FinishDelta(finish=finish):
                 word = finish_word(finish, self._form).encode()
                 tail = b'},"logprobs":null,"finish_reason":"' + word + b'"}' + self._end
-                return self._rich_chunk(delta) + self._head(index, False) + tail
+                self._finishes.append(self._rich_chunk(delta) + self._head(index, False) + tail)
+                return b""
             case _:
                 return self._rich_chunk(delta)
 

@@ -6,11 +6,21 @@ import fnmatch
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from proxy.translation.families import Profile, profile_of
 
-__all__ = ["DEFAULT_CHAT_MODELS", "NamePatterns", "Profile", "Resolved", "is_listed", "resolve"]
+__all__ = [
+    "DEFAULT_CHAT_MODELS",
+    "VERTEX_MODELS",
+    "Both",
+    "NamePatterns",
+    "Names",
+    "Profile",
+    "Resolved",
+    "is_listed",
+    "resolve",
+]
 
 # Shown until a first list was fetched. Clients that sort by name take the first one by themselves.
 DEFAULT_CHAT_MODELS: Final[tuple[str, ...]] = (
@@ -24,6 +34,13 @@ DEFAULT_CHAT_MODELS: Final[tuple[str, ...]] = (
     "gemini-3.6-flash",
     "gemini-3.8-flash",
     "gemini-flash-latest",
+)
+
+# What service accounts and express keys reach: cloud.google.com/vertex-ai/generative-ai/docs/models
+VERTEX_MODELS: Final[tuple[str, ...]] = (
+    *(name for name in DEFAULT_CHAT_MODELS if not name.endswith("-latest")),
+    "gemini-2.5-flash-image",
+    "gemini-3-pro-image-preview",
 )
 
 # Names come from strangers: one made of nothing but aliases must not cost more than its length.
@@ -75,6 +92,25 @@ def is_listed(name: str, methods: Collection[str]) -> bool:
     profile = profile_of(name)
     is_shown = profile.is_chat or profile.is_image
     return "generateContent" in methods and _CHAT_NAME.match(name) is not None and is_shown
+
+
+class Names(Protocol):
+    """Some model names."""
+
+    def matches(self, name: str) -> bool:
+        """Return whether a model name, as a client may write it, is among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """The model names that are among the first and among the second."""
+
+    first: Names
+    second: Names
+
+    def matches(self, name: str) -> bool:
+        """Return whether a model name, as a client may write it, is among both."""
+        return self.first.matches(name) and self.second.matches(name)
 
 
 class NamePatterns:

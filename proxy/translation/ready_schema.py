@@ -48,7 +48,9 @@ class _Rewriter:
         self._waiting: list[tuple[str, Schema]] = []
 
     def root(self) -> dict[str, Any]:
-        rewritten = self._schema(resolved_root(self._source))
+        root = resolved_root(self._source)
+        rewritten = self._schema({keyword: value for keyword, value in root.items() if keyword != "$schema"})
+        # That of a part that was taken in.
         rewritten.pop("$schema", None)
         moved: dict[str, Any] = {}
         while self._waiting:
@@ -61,14 +63,12 @@ class _Rewriter:
         return rewritten
 
     def _schema(self, schema: Schema) -> dict[str, Any]:
-        rewritten = _mapped(_without_lone_all_of(schema), self._schema)
+        rewritten = _mapped(_without_lone_all_of(_with_prefix_items(schema)), self._schema)
         rewritten = {word: value for word, value in rewritten.items() if _is_set(word, value)}
         if words := types_of(rewritten):
             rewritten["type"] = words if isinstance(rewritten["type"], list) else words[0]
         else:
             rewritten.pop("type", None)
-        if isinstance(rewritten.get("items"), list):
-            rewritten["prefixItems"] = rewritten.pop("items")
         # Gemini passes over const, but reads an enum of one.
         if isinstance(rewritten.get("const"), (str, int, float)) and not isinstance(rewritten["const"], bool):
             rewritten.setdefault("enum", [rewritten["const"]])
@@ -133,13 +133,23 @@ def _mapped(schema: Schema, change: Callable[[Schema], dict[str, Any]]) -> dict[
     return copy
 
 
+def _with_prefix_items(schema: Schema) -> Schema:
+    """Return a list of ``items`` under its newer name, which is the one that Gemini reads."""
+    if not isinstance(schema.get("items"), list):
+        return schema
+    return {keyword: value for keyword, value in schema.items() if keyword != "items"} | {
+        "prefixItems": schema["items"]
+    }
+
+
 def _without_lone_all_of(schema: Schema) -> Schema:
     """Return ``allOf`` of one schema as that schema: Gemini passes over allOf."""
     parts = schema.get("allOf")
     while isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict):
         rest = {keyword: value for keyword, value in schema.items() if keyword != "allOf"}
-        if rest.keys() & parts[0].keys():
+        part = _with_prefix_items(parts[0])
+        if rest.keys() & part.keys():
             break
-        schema = {**parts[0], **rest}
+        schema = {**part, **rest}
         parts = schema.get("allOf")
     return schema

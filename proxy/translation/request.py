@@ -124,7 +124,7 @@ def _generation_config(chat: Chat, resolved: Resolved, options: Options, *, in_j
     limit = options.output_token_limit or profile.max_output_tokens
     config = {
         **_sampling(chat, profile),
-        **_penalties(chat, profile),
+        **(penalties(chat) if profile.penalties else {}),
         **_logprobs(chat, profile),
         "maxOutputTokens": thinking.output_limit(chat.max_tokens, plan.room, limit),
         "stopSequences": list(chat.stop) or None,
@@ -142,9 +142,8 @@ def _sampling(chat: Chat, profile: Profile) -> dict[str, Any]:
     return {"temperature": chat.temperature, "topP": chat.top_p, "topK": chat.top_k}
 
 
-def _penalties(chat: Chat, profile: Profile) -> dict[str, Any]:
-    if not profile.penalties:
-        return {}
+def penalties(chat: Chat) -> dict[str, Any]:
+    """Return the penalties that a chat asks for, as generationConfig has them; a penalty of zero is none."""
     asked = {"frequencyPenalty": chat.frequency_penalty, "presencePenalty": chat.presence_penalty}
     return {name: min(value, _MOST_PENALTY) for name, value in asked.items() if value}
 

@@ -84,10 +84,15 @@ def target_of(root: Schema, ref: Any) -> Any:
     for word in ref.split("/")[1:]:
         name = unquote(word).replace("~1", "/").replace("~0", "~")
         if isinstance(found, list):
-            found = found[int(name)] if name.isascii() and name.isdigit() and int(name) < len(found) else None
+            found = found[int(name)] if _is_place(name) and int(name) < len(found) else None
         else:
             found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else None
+
+
+def _is_place(name: str) -> bool:
+    """Return whether a word of a reference is a place in a list; Python does not read numbers of any length."""
+    return len(name) < 10 and name.isascii() and name.isdigit()
 
 
 def resolved_root(schema: Schema) -> Schema:

@@ -8,8 +8,7 @@ from typing import Final, Literal
 from keys.rules import Outcome
 from proxy.translation import sound
 from proxy.translation.deltas import Delta, Finish, FinishDelta, MediaDelta, TextDelta
-from proxy.translation.reply import Translator
-from proxy.translation.usage import Usage
+from proxy.translation.judged import Judged
 
 Kind = Literal["image", "audio", "text"]
 
@@ -29,17 +28,17 @@ def _is_text(delta: Delta) -> bool:
 _IS: Final[dict[Kind, Callable[[Delta], bool]]] = {"image": _is_image, "audio": _is_sound, "text": _is_text}
 
 
-class WholeTranslator:
+class WholeTranslator(Judged):
     """Judges a whole generateContent answer by what of ``kind`` is in it; ``words`` gathers what was said beside.
 
     Sound or text that ends too early is no answer, since nothing in its format says so; an image is whole or not there.
     """
 
     def __init__(self, kind: Kind, words: list[str] | None = None) -> None:
+        super().__init__()
         self._is_wanted = _IS[kind]
         self._may_be_cut = kind == "image"
         self._words = [] if words is None else words
-        self._judge = Translator()
         self._finish: Finish | None = None
         self._found = False
 
@@ -47,21 +46,6 @@ class WholeTranslator:
     def visible(self) -> bool:
         """Whether what was asked for has come, whole."""
         return self._found and (self._may_be_cut or self._finish is Finish.STOP)
-
-    @property
-    def ended(self) -> bool:
-        """Whether Google said that the answer is over."""
-        return self._judge.ended
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens of the answer."""
-        return self._judge.usage
-
-    @property
-    def category(self) -> str:
-        """Why the answer was blocked, or ''."""
-        return self._judge.category
 
     def feed(self, event: object) -> list[Delta]:
         """Return what the answer holds, its end included. Raises ValueError if it is no JSON object."""
@@ -73,10 +57,6 @@ class WholeTranslator:
             elif isinstance(delta, TextDelta):
                 self._words.append(delta.text)
         return deltas
-
-    def finish(self) -> list[Delta]:
-        """Return nothing: a whole answer brings its end along."""
-        return []
 
     def outcome(self) -> Outcome:
         """Say how the answer ended."""

@@ -65,7 +65,11 @@ async def streamed(
     finally:
         request.answer_headers |= headers(exchange)
     return EventStream(
-        events, heartbeat=heartbeat, heartbeat_seconds=behaviour.heartbeat_seconds, content_type=content_type
+        events,
+        heartbeat=heartbeat,
+        heartbeat_seconds=behaviour.heartbeat_seconds,
+        content_type=content_type,
+        ending=events.ending,
     )
 
 
@@ -83,6 +87,7 @@ class _Events:
         self._run = exchange.run()
         self._first: asyncio.Task[list[Delta] | None] | None = None
         self._over = False
+        self._last = b""
 
     async def hold(self, seconds: float) -> None:
         """Wait for the first output at most ``seconds``. Raises HajimiError, for a true HTTP status."""
@@ -112,7 +117,12 @@ class _Events:
         if deltas is not None:
             return self._encoder.encode(deltas)
         self._over = True
-        return self._encoder.end(self._exchange.usage)
+        self._last = self._encoder.end(self._exchange.usage)
+        raise StopAsyncIteration
+
+    def ending(self) -> bytes:
+        """Return what closes a whole answer: it goes out with the end of the body, in one write."""
+        return self._last
 
     async def aclose(self) -> None:
         """End the exchange, wherever it is; an attempt that still runs is cancelled upstream."""

@@ -12,6 +12,7 @@ from proxy import refusals, request_id
 from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
 from proxy.chats import ask_for
+from proxy.large import aside
 from proxy.paths import Dialect
 from proxy.relay import Body
 from proxy.translation.anthropic_reply import PING, MessageEncoder, fold
@@ -20,16 +21,16 @@ from proxy.translation.invalid import Invalid
 from proxy.translation.native import PlainTranslator, only_event
 from proxy.translation.turns import Chat
 from proxy.views.answering import collected, streamed
-from proxy.views.entrance import document_of, member_of, model_of
+from proxy.views.entrance import document_of, member_of, model_of, runtime_of
 
 
 async def messages(request: ApiRequest) -> HttpResponseBase:
     """POST /v1/messages: one message, whole or streamed."""
     _say_id(request)
     member = member_of(request)
-    runtime = request.house.runtime.current
-    chat = _chat(request)
-    ask = await ask_for(request, member, chat, model_of(chat.model, runtime), "anthropic")
+    runtime = runtime_of(request, member)
+    chat = await aside(request, _chat, request)
+    ask = await ask_for(request, member, runtime, chat, model_of(chat.model, runtime), "anthropic")
     exchange = request.house.relay.exchange(ask)
     message_id = "msg_" + request_id.shown(request.request_id).removeprefix("req_")
     thoughts = bool(chat.include_thoughts)
@@ -44,9 +45,10 @@ async def count_tokens(request: ApiRequest) -> HttpResponse:
     """POST /v1/messages/count_tokens: how many tokens a message's input has, by Google's count."""
     _say_id(request)
     member = member_of(request)
-    chat = replace(_chat(request, counting=True), stream=False)
-    resolved = model_of(chat.model, request.house.runtime.current, "countTokens")
-    ask = await ask_for(request, member, chat, resolved, "anthropic")
+    chat = replace(await aside(request, _chat, request, counting=True), stream=False)
+    runtime = runtime_of(request, member)
+    resolved = model_of(chat.model, runtime, "countTokens")
+    ask = await ask_for(request, member, runtime, chat, resolved, "anthropic")
     body = _to_be_counted(ask.body, resolved.name)
     ask = replace(ask, method="countTokens", body=body, translator=PlainTranslator)
     counted = only_event(await collected(request, request.house.relay.exchange(ask)))

@@ -16,11 +16,12 @@ from proxy import errors
 from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
 from proxy.errors import Quoted
+from proxy.large import aside
 from proxy.translation import speech as speaking
 from proxy.translation import transcriptions as hearing
 from proxy.translation.transcriptions import Upload
 from proxy.translation.whole import WholeTranslator
-from proxy.views.entrance import document_of, member_of, model_of
+from proxy.views.entrance import document_of, member_of, model_of, runtime_of
 from proxy.views.whole import Sentences, answer_to, ask_for, understood
 
 SPEECH_SENTENCES: Final[Sentences] = {
@@ -37,10 +38,11 @@ BROKEN_FORM: Final = _("The request body is not a valid form: %(reason)s")
 async def speech(request: ApiRequest) -> HttpResponse:
     """POST /v1/audio/speech: a text, spoken."""
     member = member_of(request)
-    wish: speaking.Wish = understood(speaking.parse, document_of(request))
-    resolved = model_of(wish.model, request.house.runtime.current)
+    wish: speaking.Wish = understood(speaking.parse, await aside(request, document_of, request))
+    runtime = runtime_of(request, member)
+    resolved = model_of(wish.model, runtime)
     asked = understood(speaking.body, wish, resolved)
-    ask = ask_for(request, member, resolved, [asked], lambda: WholeTranslator("audio"))
+    ask = ask_for(request, member, runtime, resolved, [asked], lambda: WholeTranslator("audio"))
     deltas, _usage = await answer_to(request, ask, SPEECH_SENTENCES)
     data, mime = speaking.answer(deltas, bare=wish.bare)
     return HttpResponse(data, content_type=mime)
@@ -58,10 +60,12 @@ async def translations(request: ApiRequest) -> HttpResponse:
 
 async def _heard(request: ApiRequest, *, into_english: bool) -> HttpResponse:
     member = member_of(request)
-    wish = understood(hearing.parse, *_form(request), into_english=into_english)
-    resolved = model_of(wish.model, request.house.runtime.current)
-    asked = understood(hearing.body, wish, resolved)
-    ask = ask_for(request, member, resolved, [asked], lambda: WholeTranslator("text"))
+    form = await aside(request, _form, request)
+    wish = understood(hearing.parse, *form, into_english=into_english)
+    runtime = runtime_of(request, member)
+    resolved = model_of(wish.model, runtime)
+    asked = await aside(request, understood, hearing.body, wish, resolved)
+    ask = ask_for(request, member, runtime, resolved, [asked], lambda: WholeTranslator("text"))
     deltas, usage = await answer_to(request, ask, TRANSCRIPT_SENTENCES)
     text = hearing.text_of(deltas)
     if wish.as_text:

@@ -9,8 +9,10 @@ import orjson
 
 from keys.members import MemberView, Throttled, UnknownPassword, credential
 from proxy import errors, refusals
-from proxy.api import ApiRequest
+from proxy.api import ApiRequest, House
 from proxy.errors import Quoted
+from proxy.large import check_values
+from proxy.recording import Tape
 from proxy.runtime import ModelFacts, Runtime
 from proxy.translation.profiles import Resolved, resolve
 
@@ -18,9 +20,17 @@ from proxy.translation.profiles import Resolved, resolve
 def member_of(request: ApiRequest) -> MemberView:
     """Return the member whose password came with ``request``. Raises WrongPassword or TooManyGuesses."""
     given = credential(request.headers, request.GET)
-    members = request.house.runtime.current.members
+    member = let_in(request.house, given, request.address)
+    request.who = member.name
+    if member.id in request.house.runtime.current.recorded:
+        request.tape = Tape(member.id, given or "", request.request_id, request.path, request.body)
+    return member
+
+
+def let_in(house: House, given: str | None, address: str) -> MemberView:
+    """Return the member whose password was ``given`` from ``address``. Raises WrongPassword or TooManyGuesses."""
     try:
-        return request.house.doorkeeper.authenticate(given, request.address, members, time.time())
+        return house.doorkeeper.authenticate(given, address, house.runtime.current.members, time.time())
     except Throttled as error:
         values = {"wait": refusals.duration(error.retry_after)}
         raise errors.TooManyGuesses(refusals.TOO_MANY_GUESSES, values, retry_after=error.retry_after) from None
@@ -28,8 +38,20 @@ def member_of(request: ApiRequest) -> MemberView:
         raise errors.WrongPassword(refusals.WRONG_PASSWORD if given else refusals.NO_PASSWORD) from None
 
 
+def runtime_of(request: ApiRequest, member: MemberView) -> Runtime:
+    """Return the runtime that serves ``member`` now: everybody's, or with what the member has of its own."""
+    return runtime_for(request.house, member)
+
+
+def runtime_for(house: House, member: MemberView) -> Runtime:
+    """Return the same in a house that is at hand."""
+    runtime = house.runtime.current
+    return runtime if member.own is None else runtime.for_own(member.own)
+
+
 def document_of(request: ApiRequest) -> Any:
     """Return the JSON of the request's body. Raises BadRequest saying where it breaks."""
+    check_values(request.body)
     try:
         return orjson.loads(request.body)
     except orjson.JSONDecodeError as error:

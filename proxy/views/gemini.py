@@ -15,12 +15,13 @@ from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
 from proxy.attempts import Translation
 from proxy.errors import Quoted
+from proxy.large import aside
 from proxy.paths import Dialect
 from proxy.relay import Ask
 from proxy.translation.native import EventEncoder, NativeTranslator, PlainTranslator, only_event
 from proxy.translation.profiles import Resolved
 from proxy.views.answering import collected, streamed
-from proxy.views.entrance import document_of, member_of, model_of
+from proxy.views.entrance import document_of, member_of, model_of, runtime_of
 
 UNKNOWN_VERB: Final = _('The method "%(verb)s" is not served here; these are: %(verbs)s.')
 NOT_AN_OBJECT: Final = _("The request body must be a JSON object.")
@@ -51,7 +52,7 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
     known = VERBS.get(verb)
     if known is None:
         raise errors.UnknownPath(UNKNOWN_VERB, {"verb": Quoted(verb[:60]), "verbs": ", ".join(VERBS)})
-    runtime = request.house.runtime.current
+    runtime = runtime_of(request, member)
     resolved = model_of(model, runtime, known.method)
     ask = Ask(
         request_id=request.request_id,
@@ -61,7 +62,7 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         model=model,
         upstream_model=resolved.name,
         runtime=runtime,
-        body=_body(request, resolved),
+        body=await aside(request, _body, request, resolved),
         method=known.method,
         stream=known.streams,
         upstream_stream=known.streams,

@@ -13,7 +13,7 @@ from proxy.api import ApiRequest
 from proxy.errors import Quoted
 from proxy.paths import Dialect, models_dialect
 from proxy.runtime import Runtime
-from proxy.views.entrance import member_of
+from proxy.views.entrance import member_of, runtime_of
 
 LISTS: Final[dict[Dialect, Callable[..., dict[str, Any]]]] = {
     Dialect.OPENAI: catalogue.openai_list,
@@ -23,18 +23,20 @@ LISTS: Final[dict[Dialect, Callable[..., dict[str, Any]]]] = {
 
 
 class _Lists:
-    """The serialised lists of one runtime: they are asked for far more often than they change."""
+    """The serialised lists of one revision: they are asked for far more often than they change."""
 
     def __init__(self) -> None:
-        self._runtime: Runtime | None = None
-        self._bodies: dict[tuple[Dialect, bool], bytes] = {}
+        self._revision = -1
+        # By runtime: members with models of their own have lists of their own.
+        self._bodies: dict[tuple[Runtime, Dialect, bool], bytes] = {}
 
     def body(self, runtime: Runtime, dialect: Dialect, everything: bool) -> bytes:
-        if runtime is not self._runtime:
-            self._runtime, self._bodies = runtime, {}
-        body = self._bodies.get((dialect, everything))
+        if runtime.revision != self._revision:
+            self._revision, self._bodies = runtime.revision, {}
+        body = self._bodies.get((runtime, dialect, everything))
         if body is None:
-            body = self._bodies[dialect, everything] = orjson.dumps(LISTS[dialect](runtime, everything=everything))
+            body = orjson.dumps(LISTS[dialect](runtime, everything=everything))
+            self._bodies[runtime, dialect, everything] = body
         return body
 
 
@@ -58,8 +60,7 @@ async def model(request: ApiRequest, name: str, dialect: Dialect | None = None) 
 
 
 def _entered(request: ApiRequest) -> Runtime:
-    member_of(request)
-    runtime = request.house.runtime.current
+    runtime = runtime_of(request, member_of(request))
     if all(key.disabled for key in runtime.keys):
         raise errors.NoKeys(refusals.NO_KEYS)
     return runtime

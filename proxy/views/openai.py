@@ -9,21 +9,22 @@ from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
 from proxy.behaviour import Behaviour
 from proxy.chats import ask_for
+from proxy.large import aside
 from proxy.paths import Dialect
 from proxy.sse import HEARTBEAT
 from proxy.translation.chat import Chat, parse
 from proxy.translation.invalid import Invalid
 from proxy.translation.openai import ChunkEncoder, Form, fold
 from proxy.views.answering import collected, streamed
-from proxy.views.entrance import document_of, member_of, model_of
+from proxy.views.entrance import document_of, member_of, model_of, runtime_of
 
 
 async def chat_completions(request: ApiRequest) -> HttpResponseBase:
     """POST /v1/chat/completions: one answer, whole or streamed."""
     member = member_of(request)
-    runtime = request.house.runtime.current
-    chat = _chat(request)
-    ask = await ask_for(request, member, chat, model_of(chat.model, runtime), "openai")
+    runtime = runtime_of(request, member)
+    chat = await aside(request, _chat, request)
+    ask = await ask_for(request, member, runtime, chat, model_of(chat.model, runtime), "openai")
     exchange = request.house.relay.exchange(ask)
     response_id = "chatcmpl-" + request_id.shown(request.request_id).removeprefix("req_")
     created, form = int(request.started), _form(chat, runtime.behaviour)

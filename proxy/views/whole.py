@@ -12,6 +12,7 @@ from proxy import errors, refusals
 from proxy.api import ApiRequest
 from proxy.attempts import Translation
 from proxy.relay import Ask
+from proxy.runtime import Runtime
 from proxy.translation.deltas import Delta
 from proxy.translation.invalid import Invalid
 from proxy.translation.profiles import Resolved
@@ -34,6 +35,7 @@ def understood(read: Callable[P, T], *arguments: P.args, **options: P.kwargs) ->
 def ask_for(
     request: ApiRequest,
     member: MemberView,
+    runtime: Runtime,
     resolved: Resolved,
     bodies: Sequence[Mapping[str, Any]],
     translator: Callable[[], Translation],
@@ -50,7 +52,7 @@ def ask_for(
         dialect="openai",
         model=resolved.asked,
         upstream_model=resolved.name,
-        runtime=request.house.runtime.current,
+        runtime=runtime,
         body=first,
         more_bodies=tuple(more),
         method=method,

@@ -304,6 +304,7 @@ def test_a_failing_upstream_is_a_503_that_the_sdk_does_not_repeat(stage: House, 
     assert len(stage.gemini.generated) == 4
 
 
+@pytest.mark.daphne
 def test_the_sentence_is_the_reason_phrase_too(stage: House, client: Client) -> None:
     stage.gemini.always(empty())
 

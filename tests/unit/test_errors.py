@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import BadRequest, Quoted, UnknownModel
+from proxy.errors import BadRequest, Quoted, UnknownModel, UnknownPath
 from proxy.views.answering import openai_duration
 
 UNKNOWN = 'The model "%(model)s" does not exist here.'
@@ -40,3 +40,12 @@ def test_durations_are_written_as_openai_writes_them() -> None:
         "1m0s",
         "1h2m3s",
     ]
+
+
+def test_what_others_see_of_a_refusal_holds_nothing_that_its_client_sent() -> None:
+    error = UnknownPath(
+        'This address ("%(path)s") is not part of the API, %(known)s.', {"path": Quoted("/a/b"), "known": 5}
+    )
+
+    assert error.sentence() == 'This address ("/a/b") is not part of the API, 5.'
+    assert error.for_others() == 'This address ("…") is not part of the API, 5.'

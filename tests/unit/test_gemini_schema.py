@@ -55,6 +55,10 @@ KNOWN = {
             {"type": "OBJECT", "properties": {"a": STRING}, "required": ["a"]},
         ),
         (
+            {"properties": {"a": TEXT}, "required": [[], {}, None, 1, "a"]},
+            {"type": "OBJECT", "properties": {"a": STRING}, "required": ["a"]},
+        ),
+        (
             {"allOf": [{"properties": {"a": TEXT}, "required": ["a"]}, {"properties": {"b": TEXT}, "required": ["b"]}]},
             {"type": "OBJECT", "properties": {"a": STRING, "b": STRING}, "required": ["a", "b"]},
         ),

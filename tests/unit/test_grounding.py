@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.translation.grounding import LONGEST, Said
 from proxy.translation.reply import Annotation, AnnotationsDelta, Delta, Source, TextDelta, Translator
 
 NEWS, MAPS, FILE = "https://news.example/1", "https://maps.example/?cid=2", "https://files.example/3"
@@ -201,3 +202,11 @@ def test_any_segment_is_found_exactly(texts: list[str], data: st.DataObject):
         assert text == said
         assert delta
         assert [(one.start, one.end) for one in delta.annotations] == [(start, end)]
+
+
+def test_a_very_long_text_is_counted_and_not_kept() -> None:
+    said = Said()
+    for _ in range(3):
+        said.add("x" * LONGEST, 0)
+
+    assert (said.length, said.runs, said.is_kept) == (3 * LONGEST, [], False)

@@ -35,9 +35,10 @@ async def test_it_beats_while_nothing_is_sent():
 
 async def test_it_is_silent_while_the_stream_speaks():
     wire = Wire()
-    heartbeat = Heartbeat(wire.beat, 0.1)
+    heartbeat = Heartbeat(wire.beat, 0.5)
 
-    for _ in range(30):
+    # Twice as long as it would wait; a busy machine may keep it waiting between two words.
+    for _ in range(100):
         heartbeat.sent = asyncio.get_running_loop().time()
         await asyncio.sleep(0.01)
     await heartbeat.stop()

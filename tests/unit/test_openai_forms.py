@@ -39,7 +39,7 @@ SOUND = "audio/L16;codec=pcm;rate=24000"
 def chunks(deltas: Sequence[Delta], form: Form | None = None) -> list[dict[str, Any]]:
     """The choices of the chunks, each batch of one delta; all are what the openai SDK takes."""
     encoder = ChunkEncoder("chatcmpl-7", "gemini", 1700000000, False, form)
-    data = b"".join(encoder.encode([delta]) for delta in deltas)
+    data = b"".join([*(encoder.encode([delta]) for delta in deltas), encoder.end(Usage())]).removesuffix(DONE)
     documents = [orjson.loads(frame.removeprefix(b"data: ")) for frame in data.split(b"\n\n") if frame]
     for document in documents:
         ChatCompletionChunk.model_validate(document)

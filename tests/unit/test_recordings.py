@@ -261,8 +261,10 @@ def test_the_chunks_of_a_recorded_answer_add_up_to_its_document(name: str):
     batches.append(translator.finish())
     encoder = ChunkEncoder("chatcmpl-1", "gemini", 1, include_usage=False)
 
-    frames = b"".join(encoder.encode(batch) for batch in batches).decode().split("\n\n")
-    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames if frame]
+    data = b"".join([*map(encoder.encode, batches), encoder.end(translator.usage)])
+    *frames, done, _ = data.decode().split("\n\n")
+    assert done == "data: [DONE]"
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames]
     document = fold([delta for batch in batches for delta in batch], translator.usage, "chatcmpl-1", "gemini", 1)
     for chunk in chunks:
         ChatCompletionChunk.model_validate(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,3 +33,10 @@ def test_other_texts_are_no_ids(text: str) -> None:
     number = request_id.parse(text)
 
     assert number is None or request_id.shown(number) == "req_" + text.strip().lower().removeprefix("req_")
+
+
+@given(st.integers(1_735_689_600_000, 1_735_689_600_000 + 2**41 - 1))
+def test_an_id_tells_when_its_request_came(milliseconds: int) -> None:
+    assert request_id.moment(request_id.new(milliseconds / 1000)).timestamp() == pytest.approx(
+        milliseconds / 1000, abs=0.0015
+    )

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from proxy.translation.invalid import Invalid
 from proxy.translation.ready_schema import ready, ready_object
@@ -57,6 +57,7 @@ def nested(levels: int) -> Any:
         {"$ref": "#/definitions/A/b", "definitions": {"A": {"b": 5}}},
         {"$ref": "https://example.com/schema.json"},
         {"$ref": "#/items/7", "items": [TEXT]},
+        {"$ref": f"#/items/{'9' * 5000}", "items": [TEXT]},
         {"default": 10**30},
         {"default": float("nan")},
         {"description": "\ud800"},
@@ -233,6 +234,9 @@ def test_arguments_say_that_they_are_an_object(schema: Any, sent: Any) -> None:
 
 @settings(max_examples=200)
 @given(SCHEMAS)
+@example({"items": [{}], "allOf": [{"items": {"type": "string"}}]})
+@example({"$schema": "x", "allOf": [{"$schema": "x"}]})
+@example({"items": {}, "allOf": [{"items": [{"type": "string"}]}]})
 def test_a_ready_schema_stays_as_it_is(schema: Any) -> None:
     once = ready(check(schema, "x"))
 

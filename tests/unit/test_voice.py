@@ -17,6 +17,7 @@ from keys.rules import Outcome
 from proxy import errors
 from proxy.attempts import Asked
 from proxy.behaviour import Behaviour
+from proxy.breaker import Breaker
 from proxy.journal import Record
 from proxy.translation.reply import Delta, FinishDelta, TextDelta, ThoughtDelta
 from proxy.upstream.errors import Cut, Refused, Unreachable, UpstreamError
@@ -53,9 +54,9 @@ class Script:
         self.calls: list[str] = []
         self.open = 0
 
-    def ask(self, secret: str, model: str, body: bytes, *, method: str, stream: bool) -> Call:
+    def ask(self, key: PoolKey, model: str, body: bytes, *, method: str, stream: bool, more: object) -> Call:
         play = self.plays[min(len(self.calls), len(self.plays) - 1)]
-        self.calls.append(secret)
+        self.calls.append(key.secret)
         self.open += 1
         return Call(self, play)
 
@@ -100,7 +101,7 @@ class Stage:
         settings = Behaviour(**{"headers_hold_seconds": 0.02, **behaviour})
         loop = asyncio.get_running_loop()
         asked = Asked("gemini-2.5-flash", b"{}", stream, loop.time() + settings.upstream_timeout_seconds, settings)
-        self.voice = Voice(asked, self.pool, script, self.record, now=lambda: NOW)
+        self.voice = Voice(asked, self.pool, script, self.record, breaker=Breaker(self.pool.usable), now=lambda: NOW)
 
     async def run(self, each: Callable[[list[Delta]], None] = lambda deltas: None) -> list[Delta]:
         heard: list[Delta] = []
