@@ -20,6 +20,8 @@ HIGH_WATER: Final = 256 * 1024
 # Above this the client is dropped; only senders that cannot wait (websockets) come here.
 MOST_WAITING: Final = 8 * 1024 * 1024
 SWALLOW_SECONDS: Final = 30.0
+# On the average since its head; the slowest of mobile networks is quicker.
+LEAST_BYTES_PER_SECOND: Final = 2048
 TOO_LARGE: Final = _("The request body is larger than the %(limit)s MB that this server takes (MAX_BODY_MB).")
 MALFORMED: Final = _("The request is not valid HTTP.")
 
@@ -39,8 +41,8 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         self.server = server
         self.is_websocket = False
         self._may_wait = server.limits.idle_seconds
-        self._heard_at = time.monotonic()
-        self._swallowing = False
+        self._heard_at = self._body_began = time.monotonic()
+        self.is_swallowing = False
         self._room: asyncio.Event | None = None
 
     def connectionMade(self) -> None:  # noqa: N802
@@ -60,7 +62,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
 
     def connectionLost(self, reason: Any) -> None:  # noqa: N802
         """The client has gone: tell whoever waits for it."""
-        self.server.channels.discard(self)
+        self.server.forget(self)
         if self._room is not None:
             self._room.set()
         super().connectionLost(reason)
@@ -69,7 +71,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         """Parse what came."""
-        if self.is_body_coming and not self._swallowing:
+        if self.is_body_coming and not self.is_swallowing:
             self._heard_at = time.monotonic()
         super().dataReceived(data)
 
@@ -80,7 +82,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
 
     def allHeadersReceived(self) -> None:  # noqa: N802
         """Begin with the body, unless its announced length is over the limit."""
-        self._heard_at = time.monotonic()
+        self._heard_at = self._body_began = time.monotonic()
         self._may_wait = self.server.limits.idle_seconds
         if self.length and self.length > self.server.limits.body_bytes:
             self.refuse_body()
@@ -90,9 +92,13 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
             return
         super().allHeadersReceived()
 
+    def checkPersistence(self, request: Exchange, version: bytes) -> bool:  # noqa: N802
+        """Tell whether the connection goes on after this request: not when its process retires."""
+        return not self.server.is_retiring and bool(super().checkPersistence(request, version))
+
     def allContentReceived(self) -> None:  # noqa: N802
         """Hand a whole request over; one that was refused meanwhile ends here."""
-        if self._swallowing:
+        if self.is_swallowing:
             self.loseConnection()
             return
         super().allContentReceived()
@@ -103,15 +109,15 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         self._may_wait = self.server.limits.keep_alive_seconds
         super().requestDone(request)
 
-    def refuse_body(self) -> None:
-        """Answer 413 before the body is read, swallow the rest for a while, then close.
+    def refuse_body(self, error: HajimiError | None = None) -> None:
+        """Answer ``error``, or 413, before the body is read, swallow the rest for a while, then close.
 
         A connection closed with unread bytes is reset, and a client that is still sending would never see the answer.
         """
-        if not self._swallowing:
+        if not self.is_swallowing:
             limit = f"{self.server.limits.body_bytes / 2**20:g}"
-            self._refuse(BodyTooLarge(TOO_LARGE, {"limit": limit}))
-            self._swallowing = True
+            self._refuse(error or BodyTooLarge(TOO_LARGE, {"limit": limit}))
+            self.is_swallowing = True
 
     def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
         """A line of the head is longer than 16 KB."""
@@ -150,7 +156,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     @property
     def is_idle(self) -> bool:
         """True while no request is being read or answered."""
-        return not self._handlingRequest and not self.requests and not self._swallowing
+        return not self._handlingRequest and not self.requests and not self.is_swallowing
 
     def look_after(self, now: float) -> None:
         """Drop a client that does not read, and one that does not send what it began."""
@@ -158,7 +164,16 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         stalled = waiting and now - self.transport.moved_at > self.server.limits.stall_seconds
         if stalled or waiting > MOST_WAITING:
             self.transport.abortConnection()
-        elif self.is_websocket or (self._handlingRequest and not self._swallowing):
+        elif self.is_websocket or (self._handlingRequest and not self.is_swallowing):
             return
-        elif now - self._heard_at > (SWALLOW_SECONDS if self._swallowing else self._may_wait):
-            self.transport.abortConnection() if self._swallowing else self.loseConnection()
+        elif self._is_trickling(now):
+            self.loseConnection()
+        elif now - self._heard_at > (SWALLOW_SECONDS if self.is_swallowing else self._may_wait):
+            self.transport.abortConnection() if self.is_swallowing else self.loseConnection()
+
+    def _is_trickling(self, now: float) -> bool:
+        """Tell whether a body comes byte by byte, never pausing long enough to be dropped for that."""
+        if not self.is_body_coming or self.is_swallowing or not self.requests:
+            return False
+        enough = self._may_wait + self.requests[-1].received / LEAST_BYTES_PER_SECOND
+        return bool(now - self._body_began > enough)

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -17,9 +18,12 @@ from urllib.parse import unquote
 from django.utils.translation import gettext_noop as _
 from twisted.web import http
 
+from hajimi_site.addresses import Client
+from hajimi_site.crowd import LARGE
+from hajimi_site.shown_path import shown_method, shown_path
 from hajimi_site.upgrade import to_websocket
 from proxy import api_answers, request_id
-from proxy.errors import BadRequest, HajimiError, InternalError
+from proxy.errors import BadRequest, HajimiError, InternalError, NotReady
 from proxy.paths import dialect_of, normalise
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 DROPPED: Final = frozenset({b"Daphne-Root-Path"})
 ODD_BYTES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 CLIENT_LEFT: Final = 499
+ROOM_SECONDS: Final = 5.0
+NO_ROOM: Final = _("This server holds too many large requests right now; try again in a moment.")
 NOT_A_REASON: Final = re.compile(rb"[^\x20-\x7e]+")
 
 access = logging.getLogger("hajimi.access")
@@ -55,9 +61,12 @@ class Exchange(http.Request):  # type: ignore[misc]
         self.server = channel.server
         self.client_address = ""
         self.task: asyncio.Task[None] | None = None
+        # That of the task: what it knows of the request.
+        self.context: Context | None = None
         self._began = time.monotonic()
         self._body: bytes | None = None
         self._size = 0
+        self._held = 0
         self._head = b""
         self._has_answered = False
         self._disconnect_seen: asyncio.Future[None] | None = None
@@ -73,12 +82,40 @@ class Exchange(http.Request):  # type: ignore[misc]
         self.content: BytesIO | None = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        """Take a piece of the body; one that grows over the limit is refused on the way."""
+        """Take a piece of the body; one that grows over the limit, or finds no room, is refused on the way."""
+        if self.connection.is_swallowing:
+            return
         self._size += len(data)
         if self._size > self.server.limits.body_bytes:
             self.connection.refuse_body()
+        elif self._size > LARGE and not self._hold():
+            self.connection.refuse_body(NotReady(NO_ROOM, retry_after=ROOM_SECONDS))
         elif self.content is not None:
             self.content.write(data)
+
+    def _hold(self) -> bool:
+        """Count what has come of a large body for as long as the request lasts."""
+        self._know_client()
+        more = self._size - self._held
+        if not self.server.crowd.hold(self.client_address, more):
+            return False
+        self._held += more
+        return True
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, 0
+        if held:
+            self.server.crowd.let_go(self.client_address, held)
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the body have come."""
+        return self._size
+
+    def _know_client(self) -> Client:
+        client: Client = self.server.edge.client(self.client.host, self.headers())
+        self.client_address = client.address
+        return client
 
     def set_request_line(self, method: bytes, uri: bytes, version: bytes) -> None:
         """Note what the first line says."""
@@ -119,8 +156,7 @@ class Exchange(http.Request):  # type: ignore[misc]
 
     def _scope(self) -> Message:
         headers = self.headers()
-        client = self.server.edge.client(self.client.host, headers)
-        self.client_address = client.address
+        client = self._know_client()
         return {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -178,7 +214,7 @@ class Exchange(http.Request):  # type: ignore[misc]
 
     def reply(self, message: Message) -> None:
         """Put a message of the answer on the wire; dropped when nobody is there any more."""
-        if self.is_over:
+        if self.finished or self._disconnected:
             return
         if message["type"] == "http.response.body":
             if not self._has_answered:
@@ -252,17 +288,22 @@ class Exchange(http.Request):  # type: ignore[misc]
         if not is_read_whole:
             self.finished = 1
             self._log()
+            self._let_go()
 
     def finish(self) -> None:
         """The answer is complete. Replaces http.Request.finish, which writes head and last chunk apart."""
         self.finished = 1
         self._log()
         self._tell(None)
+        if self.task is None:
+            self._let_go()
         self._cleanup()
 
     def connectionLost(self, reason: Any) -> None:  # noqa: N802
         """The client has gone before the answer was complete."""
         super().connectionLost(reason)
+        if self.task is None:
+            self._let_go()
         if self.path is not None and not self.finished:
             self._log()
             self._tell(self._on_gone)
@@ -282,9 +323,11 @@ class Exchange(http.Request):  # type: ignore[misc]
     def application_ended(self, task: asyncio.Task[None]) -> None:
         """Look at what the application left: an error is logged, an answer it did not complete is cut visibly."""
         self.server.exchanges.discard(self)
+        self.server.crowd.leave(self.server.crowd.requests, self.client_address)
+        self._let_go()
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            logger.error("The application failed on %s", self.path.decode(), exc_info=error)
+            logger.error("The application failed on %s", shown_path(self.path.decode()), exc_info=error)
         if self.is_over:
             return
         if self._has_answered:
@@ -295,12 +338,13 @@ class Exchange(http.Request):  # type: ignore[misc]
     def _log(self) -> None:
         access.info(
             "%s %s %s %.0fms %sB %s",
-            self.method.decode("ascii", "replace"),
-            self.path.decode("ascii", "replace")[:200],
+            shown_method(self.method.decode("ascii", "replace")),
+            shown_path(self.path.decode("ascii", "replace")),
             self.code if self._has_answered else CLIENT_LEFT,
             (time.monotonic() - self._began) * 1000,
             self.sentLength,
             self.client_address,
+            extra={"request_number": self.context.get(request_id.current, 0) if self.context is not None else 0},
         )
 
 

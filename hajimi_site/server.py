@@ -3,74 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, Final
 
 from daphne.server import Server as DaphneServer
 from daphne.ws_protocol import WebSocketFactory
-from django.utils.translation import gettext_noop as _
 from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.web import http
 
-from hajimi_site.addresses import Edge
+from hajimi_site.addresses import plain
 from hajimi_site.channel import Channel
+from hajimi_site.crowd import Crowd
 from hajimi_site.exchange import Exchange, Message
+from hajimi_site.replaced import unread
+from hajimi_site.serving import (
+    FAREWELL_SECONDS,
+    SHUTTING_DOWN,
+    TOO_MANY_AT_ONCE,
+    Application,
+    CannotListen,
+    Terms,
+)
 from hajimi_site.transport import Port
-from proxy.errors import NotReady
+from proxy.errors import LimitReached, NotReady
 
 BACKLOG: Final = 1024
 SWEEP_SECONDS: Final = 1.0
-# After the drain: for streams to say goodbye, for their last bytes to leave, and then for everything else.
-FAREWELL_SECONDS: Final = 5.0
+# After the drain and the farewell: for last bytes to leave, and then for everything else.
 FLUSH_SECONDS: Final = 2.0
 EXIT_SECONDS: Final = 20.0
 GOING_AWAY: Final = 1001
+TOLD_AGAIN_SECONDS: Final = 60.0
 
 logger = logging.getLogger("hajimi.server")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one connection may take. Times in seconds."""
-
-    body_bytes: int
-    drain_seconds: float = 20.0
-    idle_seconds: float = 60.0
-    keep_alive_seconds: float = 75.0
-    stall_seconds: float = 30.0
-
-
-class Application(Protocol):
-    """What the server serves: an ASGI application with a beginning and an end."""
-
-    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
-        """Serve one request or websocket."""
-
-    async def start(self) -> None:
-        """Get everything ready; runs before the server listens."""
-
-    def begin_drain(self) -> None:
-        """Take nothing new from now on."""
-
-    def end_all(self) -> None:
-        """End every running answer in its client's own words."""
-
-    async def stop(self) -> None:
-        """Write and close everything."""
-
-
-class CannotListen(Exception):
-    """The address cannot be listened on; the message says why."""
 
 
 class Factory(http.HTTPFactory):  # type: ignore[misc]
@@ -82,8 +59,10 @@ class Factory(http.HTTPFactory):  # type: ignore[misc]
         super().__init__()
         self.server = server
 
-    def buildProtocol(self, addr: Any) -> Channel:  # noqa: N802 - Twisted's name
-        """Return the reader of a new connection."""
+    def buildProtocol(self, addr: Any) -> Channel | None:  # noqa: N802 - Twisted's name
+        """Return the reader of a new connection; None closes it, when its peer has too many already."""
+        if not self.server.lets_in(addr.host):
+            return None
         channel = Channel(self.server)
         channel.factory = self
         return channel
@@ -98,25 +77,21 @@ class Factory(http.HTTPFactory):  # type: ignore[misc]
 class Server(DaphneServer):  # type: ignore[misc]
     """One process that listens on one address. ``run`` returns when everything has ended."""
 
-    def __init__(
-        self,
-        application: Application,
-        *,
-        host: str,
-        port: int,
-        limits: Limits,
-        edge: Edge,
-        on_ready: Callable[[int], None],
-    ) -> None:
+    def __init__(self, application: Application, terms: Terms) -> None:
         super().__init__(application, endpoints=["ours"], signal_handlers=False, server_name="hajimi")
+        limits = terms.limits
         self.limits = limits
-        self.edge = edge
+        self.edge = terms.edge
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
         self.channels: set[Channel] = set()
         self.exchanges: set[Exchange] = set()
+        self.crowd = Crowd(limits.at_once_per_address, limits.body_bytes)
+        self._told_at = float("-inf")
         self.is_draining = False
-        self._address = host, port
-        self._on_ready = on_ready
+        self.is_retiring = False
+        self._address = terms.host, terms.port
+        self._listener = terms.listener
+        self._on_ready = terms.on_ready
         self._signals = 0
         self._signalled = asyncio.Event()
         self._failure: Exception | None = None
@@ -125,6 +100,7 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until a signal ends it. Raises what went wrong at the start."""
+        _take_all_files()
         self.connections: dict[Any, Any] = {}
         self.ws_factory = WebSocketFactory(self, server=self.server_name)
         self.ws_factory.setProtocolOptions(
@@ -134,9 +110,11 @@ class Server(DaphneServer):  # type: ignore[misc]
             maxMessagePayloadSize=self.websocket_max_message_size,
             maxFramePayloadSize=self.websocket_max_frame_size,
         )
+        if others := unread():
+            logger.warning("Libraries in versions that hajimi was not checked with: %s", others)
         globalLogBeginner.beginLoggingTo([STDLibLogObserver("twisted")], redirectStandardIO=False)
         asyncio.set_event_loop(self.loop)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self._on_signal)
         life = self.loop.create_task(self._live())
         reactor.run(installSignalHandlers=False)
@@ -158,15 +136,15 @@ class Server(DaphneServer):  # type: ignore[misc]
             self._failure = error
         try:
             await self.application.stop()
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             logger.exception("The end was not clean")
-        reactor.stop()
+        finally:
+            reactor.stop()
 
     def _listen(self) -> None:
         host, port = self._address
         try:
-            interface = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
-            self._port = Port(port, Factory(self), BACKLOG, interface, reactor)
+            self._port = self._new_port(host, port)
             self._port.startListening()
         except (OSError, CannotListenError) as error:
             reason = getattr(error, "socketError", error)
@@ -175,6 +153,35 @@ class Server(DaphneServer):  # type: ignore[misc]
         reactor.callLater(SWEEP_SECONDS, self.application_checker)
         reactor.callLater(SWEEP_SECONDS, self.timeout_checker)
         self._on_ready(self._port.getHost().port)
+
+    def _new_port(self, host: str, port: int) -> Port:
+        if self._listener is not None:
+            given, family = self._listener.fileno(), self._listener.family
+            adopted: Port = Port._fromListeningDescriptor(reactor, given, family, Factory(self))
+            return adopted
+        interface = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
+        return Port(port, Factory(self), BACKLOG, interface, reactor)
+
+    def retire(self) -> None:
+        """Take no new connection; end when those that are open have had their answers. Others take over."""
+        if not self.is_retiring and self._port is not None:
+            self.is_retiring = True
+            self._port.stopListening()
+            self._retiring = self.loop.create_task(self._retire())
+
+    async def _retire(self) -> None:
+        # A request may be on its way on a connection that is idle: each is closed with its next answer, or as usual.
+        until = time.monotonic() + self.limits.keep_alive_seconds + SWEEP_SECONDS
+        while any(not channel.is_websocket for channel in self.channels):
+            if time.monotonic() > until and not self.exchanges:
+                break
+            await asyncio.sleep(0.1)
+        self.end()
+
+    def end(self) -> None:
+        """Begin the drain as a signal does, unless it has begun."""
+        if not self._signals:
+            self._on_signal()
 
     def _on_signal(self) -> None:
         self._signals += 1
@@ -235,13 +242,37 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     # While it runs
 
+    def lets_in(self, peer: str) -> bool:
+        """Count a new connection of ``peer``; False when it may have no more. A trusted proxy may have any number."""
+        address = plain(peer)
+        if address is not None and self.edge.trusts(address):
+            return True
+        if self.crowd.enter(self.crowd.connections, peer):
+            return True
+        if time.monotonic() - self._told_at > TOLD_AGAIN_SECONDS:
+            self._told_at = time.monotonic()
+            logger.warning("%s has %d connections open; further ones are closed", peer, self.crowd.most)
+        return False
+
+    def forget(self, channel: Channel) -> None:
+        """A connection has ended. Twice does nothing."""
+        if channel in self.channels:
+            self.channels.discard(channel)
+            if (peer := channel.peer.host) in self.crowd.connections:
+                self.crowd.leave(self.crowd.connections, peer)
+
     def start(self, exchange: Exchange, scope: Message) -> None:
         """Run the application for a request that has come whole."""
         if self.is_draining:
-            exchange.refuse(NotReady(_("This server is shutting down; try again in a moment."), retry_after=5))
+            exchange.refuse(NotReady(SHUTTING_DOWN, retry_after=5))
+            return
+        if not self.crowd.enter(self.crowd.requests, exchange.client_address):
+            exchange.refuse(LimitReached(TOO_MANY_AT_ONCE, {"limit": self.crowd.most}, retry_after=1))
             return
         self.exchanges.add(exchange)
-        task = self.loop.create_task(self.application(scope, exchange.receive, exchange.send))
+        exchange.context = copy_context()
+        answering = self.application(scope, exchange.receive, exchange.send)
+        task = self.loop.create_task(answering, context=exchange.context)
         exchange.task = task
         task.add_done_callback(exchange.application_ended)
 
@@ -250,10 +281,17 @@ class Server(DaphneServer):  # type: ignore[misc]
         now = time.monotonic()
         for channel in list(self.channels):
             if channel.transport.disconnected:
-                self.channels.discard(channel)
+                self.forget(channel)
             else:
                 channel.look_after(now)
         reactor.callLater(SWEEP_SECONDS, self._sweep)
 
     def kill_all_applications(self) -> None:
         """Nothing is left to do: the drain has ended them. Replaces Daphne's, which fails during an upload."""
+
+
+def _take_all_files() -> None:
+    """Raise the number of open files to what the system allows: each connection is one, and 1024 are soon used up."""
+    with contextlib.suppress(OSError, ValueError):
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

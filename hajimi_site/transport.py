@@ -35,7 +35,11 @@ class Transport(tcp.Server):  # type: ignore[misc]
         if self.waiting:
             tcp.Connection.write(self, data)
             return
-        sent = self._send_now(data)
+        try:
+            sent = self.socket.send(data)
+        except OSError:
+            # No room, or a lost connection: Twisted's own writing waits, or finds out and tells everybody.
+            sent = 0
         if sent < len(data):
             self.moved_at = time.monotonic()
             tcp.Connection.write(self, data[sent:] if sent else data)
@@ -50,13 +54,6 @@ class Transport(tcp.Server):  # type: ignore[misc]
         if isinstance(sent, int) and sent > 0:
             self.moved_at = time.monotonic()
         return sent
-
-    def _send_now(self, data: bytes) -> int:
-        try:
-            return int(self.socket.send(data))
-        except OSError:
-            # No room, or a lost connection: Twisted's own writing waits, or finds out and tells everybody.
-            return 0
 
 
 class Port(tcp.Port):  # type: ignore[misc]

@@ -4,47 +4,65 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
 
 import pytest
-from daphne.http_protocol import WebRequest
-from daphne.server import Server
-from twisted.internet.abstract import FileDescriptor
-from twisted.internet.tcp import Connection
-from twisted.web.http import HTTPChannel, Request
 
-# Our side: transport.Transport, channel.Channel, exchange.Exchange, server.Server, upgrade.to_websocket.
-REPLACED = {
-    FileDescriptor.write: "3e46c97fc173",
-    FileDescriptor.writeSequence: "1606f230d318",
-    FileDescriptor.doWrite: "a986d7b1b105",
-    FileDescriptor._maybePauseProducer: "529bd8438e1a",
-    Connection.writeSomeData: "2dd0d4209260",
-    HTTPChannel.allHeadersReceived: "979a9a8410f4",
-    HTTPChannel.allContentReceived: "9f7c99069687",
-    HTTPChannel.requestDone: "a75a186c66f7",
-    HTTPChannel.pauseProducing: "8fe306cf284b",
-    HTTPChannel.resumeProducing: "561ac237d346",
-    HTTPChannel.rawDataReceived: "e31f4ed81196",
-    HTTPChannel.writeHeaders: "3521e56c0fe2",
-    HTTPChannel._respondToBadRequestAndDisconnect: "c7ccc0f4450a",
-    Request.gotLength: "1c389b99da50",
-    Request.requestReceived: "99ca6c5e2430",
-    Request.write: "0e547d4f76bd",
-    Request.finish: "4590c5f7e220",
-    Request._cleanup: "3e4358e4df9c",
-    Request.connectionLost: "e874acaf9f19",
-    WebRequest.process: "e9babd1c97ce",
-    WebRequest.handle_reply: "3e14b239c260",
-    Server.run: "447c6bd42c62",
-    Server.create_application: "f1e300b4ecf6",
-    Server.kill_all_applications: "4e1618c6f787",
-}
+from hajimi_site import channel, exchange, server, transport
+from hajimi_site.replaced import READ, REPLACED, Replaced, unread
+
+OURS = (transport.Transport, channel.Channel, exchange.Exchange, server.Factory, server.Server)
 
 
-def fingerprint(function: object) -> str:
-    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
+def found(module: str, name: str) -> Any:
+    thing: Any = import_module(module)
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    return thing
 
 
-@pytest.mark.parametrize("function", REPLACED, ids=lambda function: function.__qualname__)
-def test_what_we_replace_is_still_what_we_have_read(function):
-    assert fingerprint(function) == REPLACED[function], "it has changed upstream: read it, then note its fingerprint"
+def link_to(function: Any) -> str:
+    library = function.__module__.partition(".")[0]
+    path = f"{function.__module__.replace('.', '/')}.py#L{inspect.getsourcelines(function)[1]}"
+    if library == "twisted":
+        return f"https://github.com/twisted/twisted/blob/twisted-{version(library)}/src/{path}"
+    return f"https://github.com/django/{library}/blob/{version(library)}/{path}"
+
+
+@pytest.mark.parametrize("row", REPLACED, ids=lambda row: row.theirs)
+def test_what_we_replace_is_still_what_we_have_read(row: Replaced) -> None:
+    function = found(*row.theirs.split(":"))
+
+    fingerprint = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
+
+    assert fingerprint == row.fingerprint, "it has changed upstream: read it, then note its fingerprint"
+    assert row.link == link_to(function)
+
+
+@pytest.mark.parametrize("ours", sorted({row.ours for row in REPLACED}))
+def test_what_takes_its_place_is_there(ours: str) -> None:
+    module, name = ours.split(":")
+    assert found(f"hajimi_site.{module}", name)
+
+
+def test_every_method_that_overrides_one_of_theirs_is_in_the_table() -> None:
+    listed = {row.ours for row in REPLACED}
+    overriding = {
+        f"{ours.__module__.removeprefix('hajimi_site.')}:{ours.__name__}.{name}"
+        for ours in OURS
+        for name, method in vars(ours).items()
+        if inspect.isfunction(method) and any(inspect.isfunction(vars(base).get(name)) for base in ours.__mro__[1:])
+    }
+    assert len(overriding) > 25
+    assert overriding <= listed
+
+
+def test_the_locked_versions_are_those_that_were_read() -> None:
+    assert unread() == ""
+
+
+def test_another_version_is_told() -> None:
+    installed = dict(READ) | {"daphne": "99.1"}
+    assert unread(installed.__getitem__) == f"daphne 99.1 (read: {READ['daphne']})"
