@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
@@ -15,19 +16,25 @@ PATHS: Final = frozenset({"/healthz", "/readyz"})
 DATABASE_SECONDS: Final = 3.0
 # A flood of probes asks the database once a second.
 FRESH_SECONDS: Final = 1.0
+NOTHING: Final = ((b"allow", b"GET, HEAD"), (b"content-length", b"0"))
 
 
 class Health:
     """Says whether this process lives, and whether it can serve."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, shared_fault: Callable[[], Awaitable[str]] | None = None) -> None:
         self._house = house
+        self._shared_fault = shared_fault
         self._asked_at = float("-inf")
         self._database = ""
         self._lock = asyncio.Lock()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Answer a probe: 200, or 503 with the reason."""
+        """Answer a probe: 200, or 503 with the reason; other methods 405."""
+        if scope["method"] not in {"GET", "HEAD"}:
+            await send({"type": "http.response.start", "status": 405, "headers": NOTHING})
+            await send({"type": "http.response.body", "body": b""})
+            return
         reason = "" if scope["path"] == "/healthz" else await self.reason()
         document = {"status": "unready", "reason": reason} if reason else {"status": "ok"}
         body = b"" if scope["method"] == "HEAD" else orjson.dumps(document)
@@ -43,6 +50,8 @@ class Health:
             return "stopping" if house.draining else "starting"
         if fault := await self._database_fault():
             return fault
+        if self._shared_fault is not None and await self._shared_fault():
+            return "Redis does not answer"
         if house.journal.is_full:
             return "the journal is full"
         return "" if house.pool.usable(time.time()) else "no usable key"

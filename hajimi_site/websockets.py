@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from channels.security.websocket import WebsocketDenier
+from channels.sessions import SessionMiddlewareStack
 from django.conf import settings
 from django.http.request import validate_host
-from django.urls import re_path
+from django.urls import path, re_path
 
 from hajimi_site.hosts import is_address
+from proxy.dashboard.consumers import LiveConsumer
+from proxy.dashboard.views import SOCKET_PATH
 
 
 class OwnPages:
@@ -46,5 +48,9 @@ def is_ours(origin: str, host: str) -> bool:
 
 
 def build() -> Any:
-    """Return the ASGI application of websockets. There are none yet: each is refused."""
-    return OwnPages(AuthMiddlewareStack(URLRouter([re_path(r"", WebsocketDenier.as_asgi())])))
+    """Return the ASGI application of websockets: the dashboard's; every other one is refused."""
+    routes = [
+        path(SOCKET_PATH.removeprefix("/"), LiveConsumer.as_asgi()),
+        re_path(r"", WebsocketDenier.as_asgi()),
+    ]
+    return OwnPages(SessionMiddlewareStack(URLRouter(routes)))

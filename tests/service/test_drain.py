@@ -47,8 +47,9 @@ def test_an_idle_server_ends_at_once_with_0(start):
     assert ended(server) == []
 
 
-def test_ctrl_c_ends_it_like_sigterm(start):
-    assert start().stop(signal.SIGINT) == 0
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_terminal_that_closes_end_it_like_sigterm(start, number):
+    assert start().stop(number) == 0
 
 
 def test_running_answers_finish_and_new_connections_are_refused(start):

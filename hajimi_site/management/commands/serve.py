@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import argparse
+import asyncio
 import gc
 import importlib
 import logging
-from collections.abc import Iterator
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import Error, connection, connections
 
-from keys import vault
-from keys.bootstrap import Bootstrapped, bootstrap
+from hajimi_site import backups, environment, log_lines, memory
+from hajimi_site.preparing import prepare
+from hajimi_site.supervisor import Supervisor, listening_socket
+from hajimi_site.worker import Leash
+from keys.bootstrap import Bootstrapped
+from keys.redacting import redact
+
+YOUNG_OBJECTS = 20_000
 
 logger = logging.getLogger("hajimi")
 
@@ -26,91 +34,170 @@ class Command(BaseCommand):
     help = "Start hajimi."
     requires_system_checks: list[str] = []
 
+    def add_arguments(self, parser: Any) -> None:
+        # How a supervisor starts its workers; see hajimi_site.supervisor.
+        for name in ("--listener", "--supervisor", "--number"):
+            parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+        parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
+
     def handle(self, *args: Any, **options: Any) -> None:
-        if settings.WORKERS > 1:
+        redact.keep(environment.secrets_in(os.environ))
+        memory.give_back_large_blocks()
+        log_lines.spare_what_no_line_says()
+        if options["listener"] is not None:
+            if options["prepare"]:
+                prepare()
+            self._work(options["listener"], options["supervisor"])
+            return
+        if settings.WORKERS > 1 and not settings.REDIS_URL:
             raise ImproperlyConfigured(
-                f"WORKERS is set to {settings.WORKERS}, but this version serves with one process; it must be 1."
+                f"WORKERS is set to {settings.WORKERS}, but REDIS_URL is not set: more than one process need a Redis, "
+                "or each would count limits by itself."
             )
-        with _one_at_a_time():
-            brought = _prepare()
-        for note in (*settings.ENVIRONMENT_NOTES, *brought.notes):
+        told = backups.notes()
+        self._tell(prepare(), told)
+        if settings.WORKERS > 1:
+            self._supervise()
+        else:
+            self._serve()
+
+    def _tell(self, brought: Bootstrapped, told: Sequence[str]) -> None:
+        for note in (*settings.ENVIRONMENT_NOTES, *told, *brought.notes):
             logger.log(logging.WARNING if note.startswith("WARNING") else logging.INFO, note)
         if brought.admin_password:
             self._say(f"Admin account {brought.admin_username}, password {brought.admin_password} (shown only once)")
-        self._serve()
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 
     def _serve(self) -> None:
-        # Importing the server installs Twisted's reactor with the loop chosen here.
-        _choose_loop()
-        from hajimi_site.addresses import Edge
-        from hajimi_site.asgi import Doors
-        from hajimi_site.server import CannotListen, Limits, Server
+        server = _server(on_ready=self._ready)
+        _run(server)
 
-        server = Server(
-            Doors(),
-            host=settings.HOST,
-            port=settings.PORT,
-            limits=Limits(settings.MAX_BODY_BYTES, settings.DRAIN_SECONDS),
-            edge=Edge(settings.TRUSTED_PROXIES, platform=settings.ON_SPACE or bool(settings.SPACE_HOST)),
-            on_ready=self._ready,
-        )
+    def _work(self, listener: int, supervisor: int) -> None:
+        """Serve as one process of many."""
+        leash = Leash(supervisor, on_retire=lambda: server.retire(), on_end=lambda: server.end())
+
+        def on_ready(_: int) -> None:
+            _freeze()
+            leash.ready(server.loop)
+
+        with socket.socket(fileno=listener) as listening:
+            server = _server(on_ready=on_ready, listener=listening)
+            _run(server)
+
+    def _supervise(self) -> None:
+        """Let WORKERS processes serve."""
         try:
-            server.run()
-        except CannotListen as error:
-            raise ImproperlyConfigured(f"{error}.") from None
+            listening = listening_socket(settings.HOST, settings.PORT)
+        except OSError as error:
+            reason = f"cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}"
+            raise ImproperlyConfigured(f"{reason}.") from None
+        with tempfile.TemporaryDirectory(prefix="hajimi-counts-", ignore_cleanup_errors=True) as counts:
+            supervisor = Supervisor(
+                [sys.executable, *_interpreter_options(), str(settings.BASE_DIR / "manage.py"), "serve"],
+                settings.WORKERS,
+                listening,
+                environment={**settings.GIVEN_ENVIRONMENT, "HAJIMI_COUNTS_DIR": counts},
+                drain_seconds=settings.DRAIN_SECONDS,
+                on_ready=self._announce,
+            )
+            asyncio.run(supervisor.run())
+        if ours := backups.plan():
+            backups.back_up_at_the_end(ours)
 
     def _ready(self, port: int) -> None:
-        # What is there now stays for good: no later collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
+        _freeze()
+        self._announce(port)
+
+    def _announce(self, port: int) -> None:
         host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
         self._say(f"hajimi {settings.VERSION} listening on http://{host}:{port}")
 
 
-def _prepare() -> Bootstrapped:
-    """Bring the database up to date, and the environment into it. Raises ImproperlyConfigured in plain words."""
+def _server(*, on_ready: Callable[[int], None], listener: socket.socket | None = None) -> Any:
+    # The server before everything else: importing Daphne's installs Twisted's reactor, with the loop chosen here.
+    server_class = {"daphne": _daphne, "uvicorn": _uvicorn, "granian": _granian}[settings.SERVER]()
+    from hajimi_site.addresses import Edge
+    from hajimi_site.asgi import Doors
+    from hajimi_site.serving import Limits, Terms
+
+    terms = Terms(
+        host=settings.HOST,
+        port=settings.PORT,
+        limits=Limits(
+            settings.MAX_BODY_BYTES,
+            settings.DRAIN_SECONDS,
+            at_once_per_address=settings.MAX_PARALLEL_REQUESTS_PER_IP,
+        ),
+        edge=Edge(settings.TRUSTED_PROXIES, platform=settings.ON_SPACE or bool(settings.SPACE_HOST)),
+        on_ready=on_ready,
+        listener=listener,
+        new_loop=_loop_factory(),
+    )
+    return server_class(Doors(), terms)
+
+
+def _run(server: Any) -> None:
+    from hajimi_site.serving import CannotListen
+
     try:
-        call_command("migrate", interactive=False, verbosity=0)
-        return bootstrap(
-            keys=settings.GEMINI_API_KEYS,
-            password=settings.PASSWORD,
-            admin_username=settings.ADMIN_USERNAME,
-            admin_password=settings.ADMIN_PASSWORD,
-        )
-    except vault.Undecryptable as error:
-        raise ImproperlyConfigured(str(error)) from None
-    except Error as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ImproperlyConfigured(f"the database ({connection.vendor}) cannot be used: {reason}.") from None
-    finally:
-        connections.close_all()
+        server.run()
+    except CannotListen as error:
+        raise ImproperlyConfigured(f"{error}.") from None
 
 
-@contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Let two processes of one DATA_DIR prepare one after the other."""
-    with contextlib.ExitStack() as stack:
-        # With SECRET_KEY and DATABASE_URL in the environment nothing else needs the folder.
-        with contextlib.suppress(OSError):
-            settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((settings.DATA_DIR / "start.lock").open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _freeze() -> None:
+    # What is there now stays for good: no later collection needs to look at it again. And nearly everything that
+    # a request makes goes without the collector, which by default looks at the requests in flight all the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
 
 
-def _choose_loop() -> None:
+def _interpreter_options() -> list[str]:
+    """Return the options that this interpreter was started with."""
+    return [option for warning in sys.warnoptions for option in ("-W", warning)]
+
+
+def _daphne() -> Any:
+    if new_loop := _loop_factory():
+        from twisted.internet import asyncioreactor
+
+        asyncioreactor.install(new_loop())
+    from hajimi_site.server import Server
+
+    return Server
+
+
+def _uvicorn() -> Any:
+    for name in ("uvicorn", "httptools", "websockets"):
+        how = "pip install uvicorn httptools websockets"
+        _needed(name, f"SERVER is set to uvicorn, but {name} is not installed ({how}).")
+    from hajimi_site.uvicorn_server import Server
+
+    return Server
+
+
+def _granian() -> Any:
+    _needed("granian", "SERVER is set to granian, but it is not installed (pip install granian).")
+    from hajimi_site.granian_server import Server
+
+    return Server
+
+
+def _loop_factory() -> Callable[[], Any] | None:
+    """Return what makes the event loop, None for asyncio's own."""
     if settings.EVENT_LOOP != "uvloop":
-        return
-    try:
-        uvloop = importlib.import_module("uvloop")
-    except ImportError:
-        raise ImproperlyConfigured(
-            "EVENT_LOOP is set to uvloop, which is not installed (pip install uvloop)."
-        ) from None
-    from twisted.internet import asyncioreactor
+        return None
+    uvloop = _needed("uvloop", "EVENT_LOOP is set to uvloop, which is not installed (pip install uvloop).")
+    return uvloop.new_event_loop  # type: ignore[no-any-return]
 
-    asyncioreactor.install(uvloop.new_event_loop())
+
+def _needed(name: str, sentence: str) -> Any:
+    """Return a library that is not installed with the others. Raises ImproperlyConfigured."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImproperlyConfigured(sentence) from None
