@@ -1,0 +1,151 @@
+"""Snapshots of a SQLite database: taken while it is used, checked, put into a folder that may be a bucket's mount.
+
+Such a folder knows no file locks, writes late and may be slow. So SQLite itself only ever touches local files beside
+the database; the folder sees whole files, copied under another name and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+_NAME: Final = re.compile(r"hajimi-(\d{8}T\d{6})Z\.sqlite3")
+_STAMP: Final = "%Y%m%dT%H%M%S"
+# What SQLite keeps beside a database.
+_COMPANIONS: Final = ("", "-wal", "-shm", "-journal")
+_BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+BUSY_SECONDS: Final = 20.0
+
+
+class Unsound(Exception):
+    """A snapshot is not what was written, or cannot be used; the message says why."""
+
+
+def take(database: Path, folder: Path, at: datetime) -> Path:
+    """Put a checked snapshot of ``database`` into ``folder`` and return its path.
+
+    Raises Unsound, OSError or sqlite3.Error; ``folder`` then holds what it held before.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _local_file(database) as copy:
+        with contextlib.closing(_open(database)) as connection:
+            connection.execute("VACUUM INTO ?", (str(copy),))
+        if fault := fault_of(copy):
+            raise Unsound(f"the snapshot is not sound: {fault}")
+        return _publish(copy, folder / f"hajimi-{at.astimezone(UTC).strftime(_STAMP)}Z.sqlite3")
+
+
+def found_in(folder: Path) -> list[Path]:
+    """Return the snapshots in ``folder``, the newest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+
+
+def taken_at(snapshot: Path) -> datetime:
+    """Return when a snapshot was taken, as its name says."""
+    match = _NAME.fullmatch(snapshot.name)
+    if match is None:
+        raise ValueError(f"{snapshot.name} is no snapshot's name.")
+    return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+
+
+def keep_newest(folder: Path, count: int) -> None:
+    """Delete all but the newest ``count`` snapshots, and what an interrupted copy has left."""
+    for path in [*found_in(folder)[count:], *folder.glob(".hajimi-*.part")]:
+        path.unlink(missing_ok=True)
+
+
+def fault_of(database: Path) -> str:
+    """Return why a database file cannot be used, "" when it is a sound one of hajimi's.
+
+    Raises sqlite3.Error when that cannot be told, because it is locked for one.
+    """
+    try:
+        with contextlib.closing(_open(database)) as connection:
+            [verdict] = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict != "ok":
+                return str(verdict).replace("\n", " ")[:200]
+            tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'django_migrations'")
+            return "" if tables.fetchone()[0] else "it holds no tables of hajimi"
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in _BROKEN:
+            raise
+        return str(error)
+
+
+def bring_back(snapshot: Path, database: Path, at: datetime) -> Path | None:
+    """Let ``database`` be what ``snapshot`` holds; return where the file that was there lies now, None without one.
+
+    Nobody may have the database open. Raises Unsound or OSError; the database is then as it was.
+    """
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with _local_file(database) as copy:
+        shutil.copyfile(snapshot, copy)
+        if fault := fault_of(copy):
+            raise Unsound(f"{snapshot.name} is not sound: {fault}")
+        for suffix in _COMPANIONS[1:]:
+            _beside(copy, suffix).unlink(missing_ok=True)
+        aside = _put_aside(database, at)
+        copy.replace(database)
+        return aside
+
+
+def _put_aside(database: Path, at: datetime) -> Path | None:
+    aside = database.with_name(f"{database.name}.aside-{at.astimezone(UTC).strftime(_STAMP)}Z")
+    was_there = database.exists()
+    for suffix in _COMPANIONS:
+        # Left behind, the log of the old file would be played into the new one.
+        if (old := _beside(database, suffix)).exists():
+            old.replace(_beside(aside, suffix))
+    return aside if was_there else None
+
+
+def _publish(copy: Path, place: Path) -> Path:
+    """Copy a local file to ``place``, whole or not at all."""
+    draft = place.with_name(f".{place.name}.part")
+    try:
+        with copy.open("rb") as source, draft.open("wb") as target:
+            shutil.copyfileobj(source, target, 2**20)
+            target.flush()
+            # Not every mount can; what was written is read again below.
+            with contextlib.suppress(OSError):
+                os.fsync(target.fileno())
+        if _digest(draft) != _digest(copy):
+            raise Unsound(f"{place.parent} does not hold what was written to it")
+        draft.replace(place)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+    return place
+
+
+@contextlib.contextmanager
+def _local_file(database: Path) -> Iterator[Path]:
+    """Give the name of a file that does not exist yet, on the database's own disk; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=database.parent) as folder:
+        yield Path(folder) / "copy.sqlite3"
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open a database that exists. Writable, for a log left by a crash is played in first."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
