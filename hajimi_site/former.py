@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-_CACHE = "answers are never cached"
-_STORAGE = "everything is kept in DATA_DIR"
-_KEEPALIVE = "only streams are kept alive (HEARTBEAT_SECONDS)"
-_FAKE = "a collected answer is sent at once"
-_VERTEX = "Vertex AI is not served yet"
+
+def _(text: str) -> str:
+    """Mark a text for translation: the log speaks English, the Chinese edition of docs/configuration.md does not."""
+    return text
+
+
+_CACHE = _("answers are never cached")
+_STORAGE = _("everything is kept in DATA_DIR")
+_KEEPALIVE = _("only streams are kept alive (HEARTBEAT_SECONDS)")
+_FAKE = _("a collected answer is sent at once")
 
 UNUSED: Final[Mapping[str, str]] = {
     "CACHE_EXPIRY_TIME": _CACHE,
@@ -18,23 +23,21 @@ UNUSED: Final[Mapping[str, str]] = {
     "PRECISE_CACHE": _CACHE,
     "ENABLE_STORAGE": _STORAGE,
     "STORAGE_DIR": _STORAGE,
-    "SKIP_CHECK_API_KEY": "a key is judged by Google's answers, not checked at start",
-    "INVALID_API_KEYS": "disable keys in the admin",
-    "ENABLE_THINKING": "each model gets only the thinking settings it understands",
-    "WHITELIST_USER_AGENT": "a client is known by its password only",
-    "PUBLIC_MODE": "every request is served on its own",
-    "DASHBOARD_URL": "the pages are / and /admin/",
+    "SKIP_CHECK_API_KEY": _("a key is judged by Google's answers, not checked at start"),
+    "INVALID_API_KEYS": _("disable keys in the admin"),
+    "ENABLE_THINKING": _("each model gets only the thinking settings it understands"),
+    "WHITELIST_USER_AGENT": _("a client is known by its password only"),
+    "PUBLIC_MODE": _("every request is served on its own"),
+    "DASHBOARD_URL": _("the pages are / and /admin/"),
     "FAKE_STREAMING_CHUNK_SIZE": _FAKE,
     "FAKE_STREAMING_DELAY_PER_CHUNK": _FAKE,
     "NONSTREAM_KEEPALIVE_ENABLED": _KEEPALIVE,
     "NONSTREAM_KEEPALIVE_INTERVAL": _KEEPALIVE,
-    "ENABLE_VERTEX_EXPRESS": _VERTEX,
-    "VERTEX_EXPRESS_API_KEY": _VERTEX,
-    "VERTEX_PROJECT_ID": _VERTEX,
-    "VERTEX_LOCATION": _VERTEX,
-    "VERTEX_MODELS_CONFIG_URL": _VERTEX,
-    "HUGGINGFACE": "a Space is recognised by itself",
-    "GEMINI_API_KEY": "the name is GEMINI_API_KEYS",
+    "ENABLE_VERTEX_EXPRESS": _("ENABLE_VERTEX is for both kinds of credentials"),
+    "VERTEX_PROJECT_ID": _("a service account names its own project"),
+    "VERTEX_MODELS_CONFIG_URL": _("the models of Vertex AI are known here; EXTRA_MODELS adds to them"),
+    "HUGGINGFACE": _("a Space is recognised by itself"),
+    "GEMINI_API_KEY": _("the name is GEMINI_API_KEYS"),
 }
 """Name -> why it has no effect. GEMINI_API_KEY was never a name, but many write it."""
 
