@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,8 +13,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from keys import enrolling, vault
-from keys.importing import import_keys, is_usable, leave_environment
-from keys.models import Member, Secret, Source
+from keys.accounts import Account
+from keys.importing import VARIABLE_OF, Credential, import_credentials, is_usable, leave_environment
+from keys.models import Key, Member, Secret, Source
 
 _ADMIN_SECRET: Final = "admin_password"  # noqa: S105 - the name of a row
 
@@ -28,35 +29,57 @@ class Bootstrapped:
     admin_password: str | None = field(default=None, repr=False)
 
 
-def bootstrap(*, keys: Sequence[str], password: str | None, admin_username: str, admin_password: str) -> Bootstrapped:
+def bootstrap(
+    *,
+    keys: Sequence[str],
+    password: str | None,
+    admin_username: str,
+    admin_password: str,
+    express_keys: Sequence[str] = (),
+    accounts: Sequence[Account] = (),
+) -> Bootstrapped:
     """Bring the database in line with the environment. Raises vault.Undecryptable.
 
-    ``password`` None: PASSWORD is unset. ``admin_password`` empty: generated with the account.
+    ``keys`` are of AI Studio, ``express_keys`` and ``accounts`` of Vertex AI. ``password`` None: PASSWORD is unset.
+    ``admin_password`` empty: generated with the account.
     """
     vault.unlock()
     if settings.SECRET_KEY_FALLBACKS:
         vault.rotate()
-    notes = [*_keys(keys), *_shared_member(password)]
+    credentials: dict[str, list[Credential]] = {
+        Key.Kind.AI_STUDIO: [Credential.of_key(secret) for secret in keys],
+        Key.Kind.VERTEX_EXPRESS: [Credential.of_key(secret, Key.Kind.VERTEX_EXPRESS) for secret in express_keys],
+        Key.Kind.VERTEX_SERVICE_ACCOUNT: [Credential.of_account(account) for account in accounts],
+    }
+    notes = [*_credentials(credentials), *_shared_member(password)]
     generated, note = _admin(admin_username, admin_password)
     return Bootstrapped((*notes, *note), admin_username, generated)
 
 
 @transaction.atomic
-def _keys(keys: Iterable[str]) -> Iterable[str]:
-    given = list(dict.fromkeys(keys))
-    usable = [secret for secret in given if is_usable(secret)]
-    imported = import_keys(usable, Source.ENVIRONMENT)
-    left = leave_environment(usable)
-    notes = []
-    if len(given) > len(usable):
-        notes.append(f"GEMINI_API_KEYS: {len(given) - len(usable)} of {len(given)} cannot be keys and are left out.")
-    if imported.added:
-        notes.append(f"GEMINI_API_KEYS: {imported.added} added.")
-    if imported.revived:
-        notes.append(f"GEMINI_API_KEYS: {imported.revived} came back.")
-    if left:
-        notes.append(f"GEMINI_API_KEYS: {left} no longer there, disabled.")
+def _credentials(given: Mapping[str, Sequence[Credential]]) -> Iterable[str]:
+    """Bring in the credentials of each kind, and take out those that have left their variable."""
+    usable = {kind: [one for one in all_of_kind if _is_usable(one)] for kind, all_of_kind in given.items()}
+    notes = [note for kind, all_of_kind in given.items() for note in _brought_in(kind, all_of_kind, usable[kind])]
+    for kind, left in leave_environment(one for all_of_kind in usable.values() for one in all_of_kind).items():
+        notes.append(f"{VARIABLE_OF[kind]}: {left} no longer there, disabled.")
     return notes
+
+
+def _brought_in(kind: str, given: Sequence[Credential], usable: Sequence[Credential]) -> Iterable[str]:
+    name, imported = VARIABLE_OF[kind], import_credentials(usable, Source.ENVIRONMENT)
+    count = len({credential.identity for credential in given})
+    if unusable := count - len({credential.identity for credential in usable}):
+        yield f"{name}: {unusable} of {count} cannot be keys and are left out."
+    if imported.added:
+        yield f"{name}: {imported.added} added."
+    if imported.revived:
+        yield f"{name}: {imported.revived} came back."
+
+
+def _is_usable(credential: Credential) -> bool:
+    # An account was read when the environment was: its text is JSON, with spaces in it.
+    return credential.kind == Key.Kind.VERTEX_SERVICE_ACCOUNT or is_usable(credential.secret)
 
 
 @transaction.atomic
@@ -71,7 +94,11 @@ def _shared_member(password: str | None) -> Iterable[str]:
             notes.append("The member named shared follows PASSWORD from now on.")
     if not _follow(shared or Member(name=enrolling.SHARED_NAME), password):
         notes.append("PASSWORD is another member's password: the member named shared has none until it is changed.")
-    if len(password) < 8:
+    if password == enrolling.DEFAULT_PASSWORD:
+        notes.append(
+            "WARNING: PASSWORD is 123, so everybody who finds this address can use your keys. Set PASSWORD to another."
+        )
+    elif len(password) < 8:
         notes.append("PASSWORD is easy to guess: whoever finds this address can use your keys. Choose a longer one.")
     return notes
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from django.conf import settings
+from django.contrib.auth import password_validation
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from keys import vault
 from keys.models import Member, Source
@@ -16,27 +21,65 @@ SHARED_NAME: Final = "shared"
 DEFAULT_PASSWORD: Final = "123"  # noqa: S105 - the documented default, which ends with the first member
 
 _PASSWORD: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_LEAST_LETTERS: Final = 4
 # No HMAC in hexadecimal begins like this, so no password opens it.
 _CLOSED: Final = "!"
 
 
-class BadPassword(ValueError):
+@cache
+def _validators() -> tuple[Any, ...]:
+    """Return what a chosen password must pass. Made when it is needed: the list of common ones takes megabytes."""
+    return (
+        password_validation.MinimumLengthValidator(8),
+        password_validation.CommonPasswordValidator(),
+        password_validation.NumericPasswordValidator(),
+    )
+
+
+class Refused(ValueError):
+    """A password cannot be used; the message says why."""
+
+
+class BadPassword(Refused):
     """A password cannot be used: it is not printable ASCII, or has spaces at its ends."""
 
     def __init__(self) -> None:
         super().__init__("A password is printable ASCII, without spaces at its ends.")
 
 
-class PasswordTaken(ValueError):
+class PasswordTaken(Refused):
     """Another member has this password: two may not share one."""
 
     def __init__(self) -> None:
         super().__init__("Another member has this password; each member needs a password of their own.")
 
 
+class WeakPassword(Refused):
+    """A password is too easy to guess; ``sentences`` say why."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        self.sentences = tuple(sentences)
+        super().__init__(" ".join(self.sentences))
+
+
 def generate_password() -> str:
     """Return a new password of 24 characters (144 bits)."""
     return secrets.token_urlsafe(18)
+
+
+def check_strength(password: str, name: str = "") -> None:
+    """Refuse a chosen password that others could guess: whoever has it uses our keys. Raises WeakPassword."""
+    sentences = []
+    try:
+        password_validation.validate_password(password, password_validators=_validators())
+    except ValidationError as error:
+        sentences = error.messages
+    if len(set(password)) < _LEAST_LETTERS:
+        sentences.append(gettext("This password uses too few different characters."))
+    if name and password.casefold() == name.casefold():
+        sentences.append(gettext("This password is the member's name."))
+    if sentences:
+        raise WeakPassword(sentences)
 
 
 def usable_digest(password: str, member: Member | None = None) -> str:
@@ -99,6 +142,11 @@ def close_default() -> None:
     if settings.PASSWORD is None:
         for member in Member.objects.filter(source=Source.ENVIRONMENT, digest=vault.digest(DEFAULT_PASSWORD)):
             close(member)
+
+
+def default_opens() -> bool:
+    """True while somebody may come in with the password 123. Synchronous."""
+    return Member.objects.filter(enabled=True, digest=vault.digest(DEFAULT_PASSWORD)).exists()
 
 
 def _gives_way(holder: Member) -> bool:

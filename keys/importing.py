@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import transaction
+from django.db.models.signals import post_save
 
 from keys import vault
+from keys.accounts import Account
 from keys.models import Key, Source
 
 # Google's two forms: the classic one of 39 characters, and the newer one, of which the length is not promised.
@@ -17,34 +20,81 @@ _KEY: Final = re.compile(r"AIza[0-9A-Za-z_-]{35}|AQ\.[0-9A-Za-z_-]{20,200}")
 _WORD: Final = re.compile(r"[0-9A-Za-z_.-]+")
 # What stands around keys in .env files and numbered lists.
 _AROUND: Final = re.compile(r"[._-]*\d{0,4}[._-]*|(?:GEMINI|GOOGLE)_API_KEYS?(?:_\d+)?", re.IGNORECASE)
+VARIABLE_OF: Final[Mapping[str, str]] = {
+    Key.Kind.AI_STUDIO: "GEMINI_API_KEYS",
+    Key.Kind.VERTEX_EXPRESS: "VERTEX_EXPRESS_API_KEY",
+    Key.Kind.VERTEX_SERVICE_ACCOUNT: "GOOGLE_CREDENTIALS_JSON",
+}
 _USABLE: Final = re.compile(r"[\x21-\x7e]{1,300}")
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """Keys found in a text, in its order, each once; how many stood there again; masked words that are no keys."""
+class Finding:
+    """A word of a text that brings no new key. ``hint`` is enough to find it there, and too little to be used.
 
-    keys: tuple[str, ...]
-    duplicates: int
-    malformed: tuple[str, ...]
+    ``first_line`` is where a repeated key stood first; None: the word is no key at all.
+    """
+
+    line: int
+    hint: str
+    first_line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Keys found in a text, in its order, each once and with its line; and what else stood there, line by line."""
+
+    places: Mapping[str, int] = field(repr=False)
+    findings: tuple[Finding, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys, in their order."""
+        return tuple(self.places)
+
+    @property
+    def duplicates(self) -> int:
+        """How many keys stood there again."""
+        return sum(finding.first_line is not None for finding in self.findings)
+
+    @property
+    def malformed(self) -> tuple[str, ...]:
+        """Hints at the words that are no keys."""
+        return tuple(finding.hint for finding in self.findings if finding.first_line is None)
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of keys: new ones, known ones, and those of the known that were brought back."""
+    """What became of keys: new ones, known ones, and those of the known that were brought back.
+
+    ``ids`` are the new keys' rows, ``there_before`` the known secrets.
+    """
 
     added: int
     known: int
     revived: int
+    ids: tuple[int, ...] = ()
+    there_before: tuple[str, ...] = field(default=(), repr=False)
 
 
 def parse_keys(text: str) -> Parsed:
     """Find the keys in ``text``, whatever stands between them: commas, new lines, quotes, brackets, other scripts."""
-    words = [word.strip(".") for word in _WORD.findall(text)]
-    found = [word for word in words if _KEY.fullmatch(word)]
-    keys = tuple(dict.fromkeys(found))
-    malformed = (word for word in words if not _KEY.fullmatch(word) and not _AROUND.fullmatch(word))
-    return Parsed(keys, len(found) - len(keys), tuple(_hint(word) for word in malformed))
+    places: dict[str, int] = {}
+    findings: list[Finding] = []
+    for line, word in _words(text):
+        if not _KEY.fullmatch(word):
+            if not _AROUND.fullmatch(word):
+                findings.append(Finding(line, _hint(word)))
+        elif word in places:
+            findings.append(Finding(line, f"…{vault.tail(word)}", places[word]))
+        else:
+            places[word] = line
+    return Parsed(places, tuple(findings))
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        yield from ((number, word.strip(".")) for word in _WORD.findall(line))
 
 
 def is_usable(secret: str) -> bool:
@@ -52,26 +102,55 @@ def is_usable(secret: str) -> bool:
     return bool(_USABLE.fullmatch(secret))
 
 
-@transaction.atomic
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What becomes a key. ``identity`` is what makes it the same one when it comes again, written another way."""
+
+    secret: str = field(repr=False)
+    identity: str = field(repr=False)
+    tail: str
+    kind: str = Key.Kind.AI_STUDIO
+    label: str = ""
+
+    @classmethod
+    def of_key(cls, secret: str, kind: str = Key.Kind.AI_STUDIO) -> Credential:
+        """Return an API key's."""
+        return cls(secret, secret, vault.tail(secret), kind)
+
+    @classmethod
+    def of_account(cls, account: Account) -> Credential:
+        """Return a service account's."""
+        kind = Key.Kind.VERTEX_SERVICE_ACCOUNT
+        return cls(account.secret, account.identity, account.tail, kind, account.client_email.partition("@")[0][:80])
+
+
 def import_keys(secrets: Iterable[str], source: Source) -> Imported:
     """Add the keys that are not there yet. Safe to repeat.
 
     A known key that had left the environment comes back; one disabled by an admin or by Google stays out.
     A key that an admin imports is the admin's from then on: it no longer leaves with the environment.
     """
-    by_digest = {vault.digest(secret): secret for secret in secrets}
+    return import_credentials(map(Credential.of_key, secrets), source)
+
+
+@transaction.atomic
+def import_credentials(credentials: Iterable[Credential], source: Source) -> Imported:
+    """Do the same with credentials of any kind."""
+    by_digest = {vault.digest(credential.identity): credential for credential in credentials}
     known = {key.digest: key for key in Key.objects.all() if key.digest in by_digest}
-    for digest, secret in by_digest.items():
-        if digest not in known:
-            _add(secret, digest, source)
+    new = [_row(credential, digest, source) for digest, credential in by_digest.items() if digest not in known]
+    made = Key.objects.bulk_create(new)
+    for key in made[-1:]:
+        # One signal tells the runtime of all of them; a save for each would take seconds for a thousand.
+        post_save.send(Key, instance=key, created=True, raw=False, using=key._state.db, update_fields=None)
     revived = sum(_welcome(key, source) for key in known.values())
-    return Imported(len(by_digest) - len(known), len(known), revived)
+    there_before = tuple(one.secret for digest, one in by_digest.items() if digest in known)
+    return Imported(len(made), len(known), revived, tuple(key.pk for key in made), there_before)
 
 
-def leave_environment(secrets: Iterable[str]) -> int:
-    """Disable the environment's keys that are not among ``secrets`` any more; return how many."""
-    staying = {vault.digest(secret) for secret in secrets}
+def leave_environment(staying_credentials: Iterable[Credential]) -> Mapping[str, int]:
+    """Disable the environment's keys that are not among these any more; return how many, by kind."""
+    staying = {vault.digest(credential.identity) for credential in staying_credentials}
     leaving = [
         key
         for key in Key.objects.filter(source=Source.ENVIRONMENT, disabled_by=Key.DisabledBy.NOBODY)
@@ -79,14 +158,20 @@ def leave_environment(secrets: Iterable[str]) -> int:
     ]
     for key in leaving:
         key.disabled_by = Key.DisabledBy.ENVIRONMENT
-        key.disabled_reason = "It is no longer in GEMINI_API_KEYS."
+        key.disabled_reason = f"It is no longer in {VARIABLE_OF[key.kind]}."
         key.save(update_fields=["disabled_by", "disabled_reason"])
-    return len(leaving)
+    return Counter(key.kind for key in leaving)
 
 
-def _add(secret: str, digest: str, source: Source) -> None:
-    # One save for each, not bulk_create: the runtime is told by the signal.
-    Key.objects.create(ciphertext=vault.encrypt(secret), digest=digest, tail=vault.tail(secret), source=source)
+def _row(credential: Credential, digest: str, source: Source) -> Key:
+    return Key(
+        kind=credential.kind,
+        ciphertext=vault.encrypt(credential.secret),
+        digest=digest,
+        tail=credential.tail,
+        label=credential.label,
+        source=source,
+    )
 
 
 def _welcome(key: Key, source: Source) -> bool:

@@ -1,9 +1,7 @@
-"""Admin pages: keys and their parks, members and groups, usage."""
+"""Admin pages: members and groups, parks, usage. The keys' own pages stand in proxy.admin: they show attempts."""
 
 from __future__ import annotations
 
-from keys.admin.keys import KeyAdmin
-from keys.admin.members import GroupAdmin, MemberAdmin
 from keys.admin.records import ParkAdmin, UsageAdmin
 
-__all__ = ["GroupAdmin", "KeyAdmin", "MemberAdmin", "ParkAdmin", "UsageAdmin"]
+__all__ = ["ParkAdmin", "UsageAdmin"]

@@ -9,12 +9,13 @@ from django.db.models import Case, CharField, F, OuterRef, QuerySet, Subquery, V
 from django.db.models.functions import Cast, Concat, Trim
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
 
 from keys.models import Key, Member, Park, Usage
 
 
 @admin.register(Park)
-class ParkAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ParkAdmin(ModelAdmin):  # type: ignore[misc]
     """Keys that rest. Deleting a park frees its key at once."""
 
     list_display = ("key", "shown_model", "reason", "until", "created_at", "quota_id")
@@ -39,13 +40,14 @@ class ParkAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Usage)
-class UsageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class UsageAdmin(ModelAdmin):  # type: ignore[misc]
     """What members, addresses and keys have used, day by day. Read only."""
 
     list_display = ("day", "kind", "who", "model", "requests", "prompt_tokens", "completion_tokens")
     list_filter = ("kind", "day", "model")
     search_fields = ("subject", "model")
     ordering = ("-day", "kind", "subject", "model")
+    show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Usage]:

@@ -195,7 +195,8 @@ def test_123_set_on_purpose_works_beside_other_members_but_is_warned_of(start: S
     notes = start(password="123").notes
 
     assert opens("123") == "shared"
-    assert any("easy to guess" in note for note in notes)
+    assert any(note.startswith("WARNING: PASSWORD is 123") for note in notes)
+    assert any("easy to guess" in note for note in start(password="1234").notes)
 
 
 def test_setting_the_variable_later_reopens_the_shared_member(start: Start) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -21,6 +22,7 @@ from keys import vault
 from keys.models import Key, Member
 from proxy import request_id, runtime
 from proxy.admin import SHOWN_AT_MOST
+from proxy.admin.settings import GROUPS
 from proxy.behaviour import Behaviour
 from proxy.models import Attempt, BlockedModel, RequestLog, Settings, UpstreamModel
 from tests.databases import database
@@ -38,6 +40,8 @@ def data(tmp_path: Path, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture
 def browser() -> Client:
+    # A new database's first page makes its pepper.
+    vault.unlock()
     client = Client()
     client.force_login(User.objects.create_superuser("admin"))
     return client
@@ -213,6 +217,8 @@ def test_saved_settings_show_again_in_the_form(browser: Client) -> None:
         ("upstream_timeout_seconds", "inf"),
         ("random_string_length", "1.5"),
         ("search_prompt", "a\0b"),
+        ("blocked_models", "gemini-*, <script>"),
+        ("extra_models", " ".join(["gemini"] * 300)),
     ],
 )
 def test_a_bad_value_is_told_at_its_field_and_not_saved(browser: Client, name: str, value: str) -> None:
@@ -220,6 +226,87 @@ def test_a_bad_value_is_told_at_its_field_and_not_saved(browser: Client, name: s
 
     assert answer.context["adminform"].form.errors.keys() == {name}
     assert runtime.load().behaviour == settings.BEHAVIOUR
+
+
+def test_every_setting_stands_in_one_group_of_the_form() -> None:
+    grouped = [name for _, names in GROUPS for name in names]
+
+    assert sorted(grouped) == sorted(one.name for one in fields(Behaviour))
+
+
+def test_the_form_says_who_changed_what_from_what_to_what(browser: Client) -> None:
+    save_settings(browser, max_attempts="3", search_prompt="<b>look</b>")
+    save_settings(browser, max_attempts="7", fake_streaming="false")
+    save_settings(browser, max_attempts="7", fake_streaming="false")
+
+    told = [line.get_change_message() for line in LogEntry.objects.order_by("pk")]
+    assert told[0] == "MAX_ATTEMPTS: empty → 3; SEARCH_PROMPT: empty → <b>look</b>"
+    assert set(told[1].split("; ")) == {
+        *("MAX_ATTEMPTS: 3 → 7", "FAKE_STREAMING: empty → no", "SEARCH_PROMPT: <b>look</b> → empty"),
+    }
+    page = browser.get(reverse("admin:proxy_settings_change", args=[1])).content.decode()
+    assert "MAX_ATTEMPTS: 3 → 7" in page
+    assert "<b>look</b>" not in page
+    history = browser.get(reverse("admin:proxy_settings_history", args=[1])).content.decode()
+    assert "MAX_ATTEMPTS: 3 → 7" in history
+
+
+def drawn(answer: Any) -> dict[str, str]:
+    """Return the fields of the form that a page shows."""
+    form = answer.context["adminform"].form
+    values = {name: form[name].value() for name in form.fields}
+    return settings_form() | {name: str(value) for name, value in values.items() if value is not None}
+
+
+def open_form(browser: Client) -> dict[str, str]:
+    return drawn(browser.get(reverse("admin:proxy_settings_change", args=[1])))
+
+
+def second_admin() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("beth"))
+    return client
+
+
+def test_what_two_admins_change_at_one_time_comes_together(browser: Client) -> None:
+    mine = open_form(browser)
+    save_settings(second_admin(), max_attempts="3")
+
+    answer = save_settings(browser, **mine | {"random_string_length": "8"})
+
+    behaviour = runtime.load().behaviour
+    assert (behaviour.max_attempts, behaviour.random_string_length) == (3, 8)
+    assert "MAX_ATTEMPTS was changed by beth while you had this form open, and stays so." in answer.content.decode()
+    assert LogEntry.objects.order_by("pk").last().get_change_message() == "RANDOM_STRING_LENGTH: empty → 8"  # type: ignore[union-attr]
+
+
+def test_what_two_admins_change_differently_is_told_and_saved_only_when_it_is_sent_again(browser: Client) -> None:
+    mine = open_form(browser) | {"max_attempts": "7", "random_string_length": "8", "fake_streaming": "false"}
+    save_settings(second_admin(), max_attempts="3", fake_streaming="false", heartbeat_seconds="2.5")
+
+    answer = save_settings(browser, **mine)
+
+    [*told, last] = answer.context["adminform"].form.non_field_errors()
+    assert told == ["MAX_ATTEMPTS was changed by beth while you had this form open: empty → 3."]
+    assert last == "Nothing is saved yet. Save again to keep what you typed."
+    assert (runtime.load().behaviour.max_attempts, Settings.objects.get().random_string_length) == (3, None)
+    again = drawn(answer)
+    assert (again["max_attempts"], again["random_string_length"], again["heartbeat_seconds"]) == ("7", "8", "2.5")
+
+    save_settings(browser, **again)
+
+    behaviour = runtime.load().behaviour
+    assert (behaviour.max_attempts, behaviour.random_string_length, behaviour.heartbeat_seconds) == (7, 8, 2.5)
+    assert behaviour.fake_streaming is False
+
+
+@pytest.mark.parametrize("carried", ["", "nonsense", "[]", '{"values": 1, "line": 2}', '{"values": {}, "line": "x"}'])
+def test_a_form_that_does_not_say_when_it_was_drawn_is_saved_as_it_is(browser: Client, carried: str) -> None:
+    save_settings(browser, max_attempts="3")
+
+    save_settings(browser, max_attempts="7", drawn=carried)
+
+    assert runtime.load().behaviour.max_attempts == 7
 
 
 def test_there_is_one_settings_row_for_ever(browser: Client) -> None:

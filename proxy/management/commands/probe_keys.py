@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
-from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
+from keys.management.documents import add_json_option, tell
 from keys.models import Key
 from keys.pool import PoolKey
 from proxy import probe, runtime
@@ -17,18 +16,31 @@ from proxy import probe, runtime
 class Command(BaseCommand):
     help = "Probe the enabled keys and those that Google's answer has disabled; uses up no quota."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_json_option(parser)
+
     def handle(self, *args: Any, **options: Any) -> None:
         hopeful = Key.objects.filter(disabled_by__in=("", Key.DisabledBy.GOOGLE))
         ids = set(hopeful.values_list("pk", flat=True))
         keys = [key for key in runtime.load().keys if key.id in ids]
-        probes = asyncio.run(_ask(keys))
-        for key, probed in probes:
-            answer = f"{len(probed.models)} models" if probed.verdict is None else probed.verdict.message
-            self.stdout.write(f"{key.id} …{key.tail}: {answer}")
+        probes = asyncio.run(probe.ask_all(keys, probe.places()))
         settled = probe.settle(probes)
-        self.stdout.write(f"{len(probes)} keys probed: {settled.revived} brought back, {settled.disabled} disabled.")
+        if not options["json"]:
+            for key, probed in probes:
+                self.stdout.write(f"{key.id} …{key.tail}: {_answer(probed)}")
+        told = {
+            "keys": [_document(key, probed) for key, probed in probes],
+            "brought_back": settled.revived,
+            "disabled": settled.disabled,
+        }
+        counts = f"{settled.revived} brought back, {settled.disabled} disabled."
+        tell(self, options, told, f"{len(probes)} keys probed: {counts}")
 
 
-async def _ask(keys: list[PoolKey]) -> list[tuple[PoolKey, probe.Probed]]:
-    async with httpx.AsyncClient() as client:
-        return await probe.probe_all(client, settings.GEMINI_BASE_URL, keys)
+def _answer(probed: probe.Probed) -> str:
+    return f"{len(probed.models)} models" if probed.verdict is None else probed.verdict.message
+
+
+def _document(key: PoolKey, probed: probe.Probed) -> dict[str, Any]:
+    good = probed.verdict is None
+    return {"id": key.id, "key": f"…{key.tail}", "good": good, "models": len(probed.models), "answer": _answer(probed)}

@@ -1,0 +1,131 @@
+"""What an admin types about keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django import forms
+from django.core.validators import MaxValueValidator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from keys import vault
+from keys.accounts import BadAccount, is_like_accounts, parse
+from keys.importing import Credential, is_usable
+from keys.models import Key, Source
+
+LARGEST_LIMIT = 2**31 - 1
+_PRIVATE = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A key without its secret, which stays as it is."""
+
+    class Meta:
+        model = Key
+        fields = ("label", "kind", "daily_limit")
+
+
+class NewKeyForm(KeyForm):
+    """A key and its secret, pasted."""
+
+    secret = forms.CharField(
+        label=_("Key"),
+        strip=True,
+        max_length=20_000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, **_PRIVATE}),
+        help_text=_("As Google shows it, or the JSON of a service account. It is stored encrypted."),
+    )
+
+    field_order = ("secret", "label", "kind", "daily_limit")
+
+    def clean_secret(self) -> str:
+        """Refuse what cannot be a key, and a key that is in the pool already."""
+        secret: str = self.cleaned_data["secret"]
+        self.credential = _account(secret) if is_like_accounts(secret) else Credential.of_key(secret)
+        if self.credential.kind == Key.Kind.AI_STUDIO and not is_usable(secret):
+            raise forms.ValidationError(_("A key is visible ASCII without spaces. To add several, use Import."))
+        known = Key.objects.filter(digest=vault.digest(self.credential.identity)).first()
+        if known is not None:
+            raise forms.ValidationError(_("This key is already there: %(key)s"), params={"key": known})
+        return secret
+
+    def clean_kind(self) -> str:
+        """A service account says by itself what it is; nothing else can be one."""
+        account, kind = Key.Kind.VERTEX_SERVICE_ACCOUNT, str(self.cleaned_data["kind"])
+        credential = getattr(self, "credential", None)
+        if credential is None or credential.kind == account:
+            return account if credential else kind
+        if kind == account:
+            raise forms.ValidationError(_("A service account is the JSON that Google gives for it."))
+        return kind
+
+    def save(self, commit: bool = True) -> Key:
+        """Encrypt the secret into the row."""
+        self.instance.ciphertext = vault.encrypt(self.credential.secret)
+        self.instance.digest = vault.digest(self.credential.identity)
+        self.instance.tail = self.credential.tail
+        self.instance.label = self.instance.label or self.credential.label
+        self.instance.source = Source.ADMIN
+        saved: Key = super().save(commit)
+        return saved
+
+
+def _account(text: str) -> Credential:
+    (credential, *more) = _accounts(text)
+    if more:
+        raise forms.ValidationError(_("These are several service accounts; use Import."))
+    return credential
+
+
+def _accounts(text: str) -> list[Credential]:
+    try:
+        return [Credential.of_account(account) for account in parse(text)]
+    except BadAccount as error:
+        why = gettext(error.template) % error.values
+        raise forms.ValidationError(_("This cannot be used: %(why)s."), params={"why": why}) from None
+
+
+class ImportForm(forms.Form):
+    """Many keys, pasted in any shape; or service accounts, then ``accounts`` holds them."""
+
+    accounts: Sequence[Credential] = ()
+
+    keys = forms.CharField(
+        label=_("Keys"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 16, **_PRIVATE}),
+        help_text=_("Separated by anything: commas, spaces, new lines, quotes. Keys that are already there stay."),
+    )
+
+    def clean_keys(self) -> str:
+        """Read service accounts here, so that what is wrong with one is told at the field."""
+        text: str = self.cleaned_data["keys"]
+        if is_like_accounts(text):
+            self.accounts = _accounts(text)
+        return text
+
+
+class LabelForm(forms.Form):
+    """One label for many keys."""
+
+    label = forms.CharField(
+        label=_("label"),
+        required=False,
+        max_length=80,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text=_("Empty takes the label away."),
+    )
+
+
+class LimitForm(forms.Form):
+    """One daily limit for many keys."""
+
+    daily_limit = forms.IntegerField(
+        label=_("daily limit"),
+        required=False,
+        min_value=0,
+        validators=[MaxValueValidator(LARGEST_LIMIT)],
+        widget=UnfoldAdminIntegerFieldWidget(),
+        help_text=_("Requests per Google day (Pacific time); 0: no limit. Empty: API_KEY_DAILY_LIMIT."),
+    )

@@ -1,0 +1,1 @@
+"""What the admin's pages show and write, apart from Django's admin classes in proxy.admin."""
