@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from hajimi_site import former
 from hajimi_site.kinds import (
+    ACCOUNTS,
     DATABASE_URL,
+    LOCATION,
     NAMES,
     NETWORKS,
     ORIGINS,
@@ -21,6 +24,7 @@ from hajimi_site.kinds import (
     TEXT,
     TIME_ZONE,
     URL,
+    WORD,
     YES_NO,
     Kind,
     Unfit,
@@ -29,6 +33,8 @@ from hajimi_site.kinds import (
     split,
     whole,
 )
+from keys.masking import mask
+from keys.redacting import SHORTEST
 from proxy.behaviour import HELP, Behaviour
 
 
@@ -38,17 +44,13 @@ class BadEnvironment(ImproperlyConfigured):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable. ``default`` is the value when it is unset or empty; a ``secret`` value is never printed.
-
-    A ``later`` variable is read and checked, but what it is for does not exist yet.
-    """
+    """One variable. ``default`` is the value when it is unset or empty; a ``secret`` value is never printed."""
 
     name: str
     kind: Kind
     default: Any
     help: str
     secret: bool = False
-    later: bool = False
     old_names: tuple[str, ...] = ()
 
 
@@ -83,6 +85,8 @@ def _behaviour_kind(field: Any) -> Kind:
             return decimal(**field.metadata)
         case "tuple[str, ...]":
             return NAMES
+        case _ if words := field.metadata.get("words"):
+            return one_of(*words)
         case _:
             return TEXT
 
@@ -98,16 +102,36 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable("PASSWORD", PASSWORD, None, "The password of the member named `shared`. Unset: `123`.", secret=True),
     Variable("TZ", TIME_ZONE, "Asia/Shanghai", "Time zone of days and of times shown."),
     *_behaviour_variables(),
-    Variable("ENABLE_VERTEX", YES_NO, False, "Use Vertex AI credentials too.", later=True),
-    Variable("GOOGLE_CREDENTIALS_JSON", TEXT, "", "Service accounts for Vertex AI.", secret=True, later=True),
-    Variable("VERTEX_BASE_URL", URL, "", "Where Vertex AI is; empty: Google's address.", later=True),
+    Variable(
+        "GOOGLE_CREDENTIALS_JSON",
+        ACCOUNTS,
+        (),
+        "Service accounts for Vertex AI: the JSON of one or several, or base64 of it.",
+        secret=True,
+    ),
+    Variable("VERTEX_EXPRESS_API_KEY", NAMES, (), "API keys of Vertex AI in express mode.", secret=True),
+    Variable("VERTEX_LOCATION", LOCATION, "global", "Where service accounts call Vertex AI: `global`, or a region."),
+    Variable("VERTEX_BASE_URL", URL, "", "Where Vertex AI is; empty: Google's address for the location."),
     Variable("HOST", TEXT, "0.0.0.0", "Address to listen on."),  # noqa: S104 - a container must listen on all
     Variable("PORT", whole(0, 65535), 7860, "Port to listen on; 0 takes a free one."),
-    Variable("WORKERS", whole(1, 64), 1, "Processes; only 1 for now."),
+    Variable("WORKERS", whole(1, 64), 1, "Processes on this machine; more than 1 need `REDIS_URL`."),
+    Variable(
+        "SERVER",
+        one_of("daphne", "uvicorn", "granian"),
+        "daphne",
+        "HTTP server; all but daphne must be installed by hand.",
+    ),
     Variable("EVENT_LOOP", one_of("asyncio", "uvloop"), "asyncio", "Event loop; uvloop must be installed by hand."),
     Variable("DATA_DIR", TEXT, "./data", "Folder of the database and of the secret key's file."),
     Variable("DATABASE_URL", DATABASE_URL, "", "Database; empty: SQLite in `DATA_DIR`.", secret=True),
-    Variable("REDIS_URL", REDIS_URL, "", "Redis, for more than one process.", secret=True, later=True),
+    Variable("REDIS_URL", REDIS_URL, "", "Redis or Valkey; needed by more than one process.", secret=True),
+    Variable("REDIS_PREFIX", WORD, "hajimi", "Begins every name in Redis; another one for each installation."),
+    Variable(
+        "REDIS_AWAY",
+        one_of("refuse", "alone"),
+        "refuse",
+        "While Redis is away: `refuse` answers 503; `alone` lets each process count limits by itself.",
+    ),
     Variable("SECRET_KEY", TEXT, "", "Encrypts what is stored; empty: made once in `DATA_DIR`.", secret=True),
     Variable("SECRET_KEY_FALLBACKS", NAMES, (), "Earlier values of `SECRET_KEY`, still read.", secret=True),
     Variable("ADMIN_USERNAME", TEXT, "admin", "Name of the admin account made at the first start."),
@@ -125,9 +149,23 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable("TRUSTED_PROXIES", NETWORKS, (), "Proxies whose `X-Forwarded-For` and `-Proto` are believed."),
     Variable("GEMINI_BASE_URL", URL, "https://generativelanguage.googleapis.com", "Where the Gemini API is."),
     Variable("MAX_BODY_MB", decimal(0.001, 1024), 32.0, "Largest request body, in megabytes (2^20 bytes)."),
+    Variable(
+        "MAX_PARALLEL_REQUESTS_PER_IP",
+        whole(0),
+        2000,
+        "Requests that one address may have running at once in each process, and its connections; 0: any number.",
+    ),
+    Variable(
+        "JOURNAL_LIMIT",
+        whole(1, 1_000_000),
+        10_000,
+        "Requests that may wait to be written while the database is away; then new ones are refused.",
+    ),
     Variable("DRAIN_SECONDS", decimal(0, 3600), 20.0, "How long SIGTERM lets running answers finish."),
-    Variable("BACKUP_DIR", TEXT, "", "Folder for snapshots of the database.", later=True),
-    Variable("BACKUP_MINUTES", decimal(0, 10080), 30.0, "Minutes between snapshots.", later=True),
+    Variable("BACKUP_DIR", TEXT, "", "Folder for snapshots of a SQLite database, such as a mounted bucket."),
+    Variable("BACKUP_MINUTES", decimal(0, 10080), 30.0, "Minutes between snapshots; 0 takes one at the end only."),
+    Variable("BACKUP_KEEP", whole(1, 10_000), 10, "How many snapshots are kept."),
+    Variable("LOG_FORMAT", one_of("text", "json"), "text", "Lines of the log: for people, or one JSON document each."),
     Variable("LANGUAGE_CODE", one_of("en", "zh-hans"), "en", "Language of messages and pages."),
     Variable("DEBUG", YES_NO, False, "Django's debug pages. Never in public."),
     Variable("ENV_FILE", TEXT, ".env", "File of further variables; the environment wins over it."),
@@ -150,6 +188,22 @@ def read(environ: Mapping[str, str]) -> Reading:
     return Reading(values, _notes(environ))
 
 
+def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every secret that ``environ`` holds: whole values, the pieces of lists, passwords inside addresses."""
+    found = [piece for number in range(1, 100) for piece in split(environ.get(f"GEMINI_API_KEYS_{number}", ""))]
+    for variable in (variable for variable in VARIABLES if variable.secret):
+        for text in filter(None, (_text(environ, name) for name in (variable.name, *variable.old_names))):
+            found += split(text) if variable.kind is NAMES else [text]
+            if variable.kind in (DATABASE_URL, REDIS_URL):
+                found.append(unquote(urlsplit(text).password or ""))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _looks_secret(text: str, environ: Mapping[str, str]) -> bool:
+    """Tell whether a text is like a key, or is the value of a secret variable that has slipped into another one."""
+    return mask(text) != text or any(len(secret) >= SHORTEST and secret in text for secret in secrets_in(environ))
+
+
 def behaviour(values: Mapping[str, Any]) -> Behaviour:
     """Return the behaviour settings among ``values``."""
     return Behaviour(**{field.name: values[field.name.upper()] for field in dataclass_fields(Behaviour)})
@@ -162,9 +216,13 @@ def _value(variable: Variable, environ: Mapping[str, str]) -> Any:
     text = _text(environ, name)
     try:
         return variable.kind.read(text)
-    except Unfit:
-        shown = "a value that" if variable.secret else f"{text[:100]!r}, which"
-        raise BadEnvironment(f"{name} is set to {shown} cannot be used; it must be {variable.kind.allowed}.") from None
+    except Unfit as error:
+        is_secret = variable.secret or _looks_secret(text, environ)
+        shown = "a value that" if is_secret else f"{text[:100]!r}, which"
+        why = f" ({error})" if str(error) else ""
+        raise BadEnvironment(
+            f"{name} is set to {shown} cannot be used{why}; it must be {variable.kind.allowed}."
+        ) from None
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:
@@ -181,7 +239,7 @@ def _notes(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def _notes_about(variable: Variable, environ: Mapping[str, str]) -> list[str]:
     is_set = bool(_text(environ, variable.name))
-    notes = [f"{variable.name} has no effect yet: what it is for comes later."] if variable.later and is_set else []
+    notes = []
     for old in filter(lambda name: _text(environ, name), variable.old_names):
         if is_set:
             notes.append(f"{old} is ignored, because {variable.name}, its name here, is set too.")

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from keys.accounts import Account, BadAccount, parse
+
 TRUE: Final = frozenset({"true", "1", "yes", "on"})
 FALSE: Final = frozenset({"false", "0", "no", "off"})
 
@@ -18,7 +20,7 @@ Number = TypeVar("Number", int, float)
 
 
 class Unfit(ValueError):
-    """A text does not fit a kind."""
+    """A text does not fit a kind. A message, where there is one, says what is wrong without showing the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,16 @@ def _database_url(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    if not re.fullmatch(r"(rediss?|unix)://\S+", text):
+    # Valkey speaks the same language; the library knows only the older name.
+    text = re.sub(r"^valkey(s?)://", r"redis\1://", text)
+    # Several hosts, as for Sentinel or a cluster, would have to be a choice of whoever writes the address.
+    if not re.fullmatch(r"rediss?://[^\s/?#,]+(/[0-9]*)?(\?\S*)?|unix://\S+", text) or not _port_is_good(text):
+        raise Unfit
+    return text
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,40}", text):
         raise Unfit
     return text
 
@@ -144,14 +155,36 @@ def _password(text: str) -> str:
     return text
 
 
+def _accounts(text: str) -> tuple[Account, ...]:
+    try:
+        return parse(text)
+    except BadAccount as error:
+        raise Unfit(str(error)) from None
+
+
+def _location(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{1,40}", text.lower()):
+        raise Unfit
+    return text.lower()
+
+
 YES_NO: Final = Kind(_yes_or_no, "true, 1, yes, on or false, 0, no, off")
 TEXT: Final = Kind(str, "any text")
 NAMES: Final = Kind(split, "names, separated by commas, spaces or new lines")
 URL: Final = Kind(_http_url, "an address like https://host or http://host:port/path")
 DATABASE_URL: Final = Kind(_database_url, "sqlite:///path, or postgres://user:password@host:port/name")
-REDIS_URL: Final = Kind(_redis_url, "an address like redis://host:port/0")
+REDIS_URL: Final = Kind(
+    _redis_url,
+    "the address of one server like redis://user:password@host:port/0, rediss:// for TLS or unix://path; "
+    "Sentinel and clusters are reached through their proxy or service address",
+)
+WORD: Final = Kind(_word, "a word of letters, digits and _.:-")
 ORIGINS: Final = Kind(_origins, "origins like https://host or http://host:port, separated by commas or spaces")
 ORIGINS_OR_ALL: Final = Kind(_origins_or_all, "* or origins like https://host, separated by commas or spaces")
 TIME_ZONE: Final = Kind(_time_zone, "a time zone like Asia/Shanghai")
+ACCOUNTS: Final = Kind(
+    _accounts, "service accounts as Google's JSON files hold them, one or several, or base64 of that"
+)
+LOCATION: Final = Kind(_location, "global, or a region like us-central1")
 NETWORKS: Final = Kind(_networks, "addresses or networks like 10.0.0.0/8, separated by commas")
 PASSWORD: Final = Kind(_password, "printable ASCII without spaces at the ends")

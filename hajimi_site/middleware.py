@@ -16,6 +16,9 @@ POLICY: Final = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors {framers}"
 )
+# The admin's theme is Alpine.js, which compiles what stands in its attributes, and sets styles in place.
+ADMIN_POLICY: Final = POLICY + "; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
+ADMIN: Final = "/admin/"
 # A Space shows its app's first page in a frame of the platform's own site.
 FRAMED: Final = frozenset({"/"})
 PLATFORM_FRAMERS: Final = "'self' https://huggingface.co https://*.hf.space"
@@ -29,7 +32,8 @@ def security_headers(get_response: GetResponse) -> GetResponse:
         response = await get_response(request)
         may_be_framed = request.path in FRAMED
         framers = PLATFORM_FRAMERS if may_be_framed else "'none'"
-        response.headers.setdefault("content-security-policy", POLICY.format(framers=framers))
+        policy = ADMIN_POLICY if request.path.startswith(ADMIN) else POLICY
+        response.headers.setdefault("content-security-policy", policy.format(framers=framers))
         response.headers.setdefault("x-content-type-options", "nosniff")
         response.headers.setdefault("referrer-policy", "same-origin")
         if not may_be_framed:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from keys import enrolling, vault
 from proxy import catalogue
 from proxy.api import House
 
@@ -27,8 +28,13 @@ async def status(request: ASGIRequest) -> HttpResponse:
         "base_url": request.build_absolute_uri("/v1"),
         "usable_keys": house.pool.usable(time.time()),
         "models": catalogue.names(house.runtime.current),
+        "default_password": enrolling.DEFAULT_PASSWORD if _default_opens(house) else "",
     }
     return render(request, "status.html", context)
+
+
+def _default_opens(house: House) -> bool:
+    return vault.digest(enrolling.DEFAULT_PASSWORD) in house.runtime.current.members
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

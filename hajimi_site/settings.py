@@ -6,41 +6,59 @@ import os
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.utils.translation import gettext_lazy as _
 
-from hajimi_site import env_file, environment, secret_key
+from hajimi_site import databases, env_file, environment, secret_key, space
+from hajimi_site.theme import UNFOLD as UNFOLD
 from hajimi_site.version import VERSION as VERSION
+from keys.accounts import Account
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# What a process that we start reads anew, .env included.
+GIVEN_ENVIRONMENT: dict[str, str] = dict(os.environ)
 env_file.load(BASE_DIR / (os.environ.get("ENV_FILE") or ".env"), os.environ)
 
 READING = environment.read(os.environ)
-ENVIRONMENT_NOTES: tuple[str, ...] = READING.notes
 _values = READING.values
+ON_SPACE = bool(os.environ.get("SPACE_ID"))
+SPACE_HOST = os.environ.get("SPACE_HOST", "")
+ENVIRONMENT_NOTES: tuple[str, ...] = (*READING.notes, *(space.advice(_values) if ON_SPACE else ()))
 
 BEHAVIOUR = environment.behaviour(_values)
 GEMINI_API_KEYS: tuple[str, ...] = _values["GEMINI_API_KEYS"]
 PASSWORD: str | None = _values["PASSWORD"]
+GOOGLE_CREDENTIALS_JSON: tuple[Account, ...] = _values["GOOGLE_CREDENTIALS_JSON"]
+VERTEX_EXPRESS_API_KEY: tuple[str, ...] = _values["VERTEX_EXPRESS_API_KEY"]
 HOST: str = _values["HOST"]
 PORT: int = _values["PORT"]
 WORKERS: int = _values["WORKERS"]
+SERVER: str = _values["SERVER"]
 EVENT_LOOP: str = _values["EVENT_LOOP"]
 REDIS_URL: str = _values["REDIS_URL"]
+REDIS_PREFIX: str = _values["REDIS_PREFIX"]
+REDIS_AWAY: str = _values["REDIS_AWAY"]
 ADMIN_USERNAME: str = _values["ADMIN_USERNAME"]
 ADMIN_PASSWORD: str = _values["ADMIN_PASSWORD"]
 ALLOWED_ORIGINS: tuple[str, ...] = _values["ALLOWED_ORIGINS"]
 GEMINI_BASE_URL: str = _values["GEMINI_BASE_URL"]
+VERTEX_BASE_URL: str = _values["VERTEX_BASE_URL"]
+VERTEX_LOCATION: str = _values["VERTEX_LOCATION"]
+# Where the processes of this machine tell each other what they have counted; their supervisor names it.
+COUNTS_DIR = Path(os.environ["HAJIMI_COUNTS_DIR"]) if os.environ.get("HAJIMI_COUNTS_DIR") else None
+JOURNAL_LIMIT: int = _values["JOURNAL_LIMIT"]
 DRAIN_SECONDS: float = _values["DRAIN_SECONDS"]
 MAX_BODY_BYTES = int(_values["MAX_BODY_MB"] * 2**20)
+MAX_PARALLEL_REQUESTS_PER_IP: int = _values["MAX_PARALLEL_REQUESTS_PER_IP"]
 DEBUG: bool = _values["DEBUG"]
-ON_SPACE = bool(os.environ.get("SPACE_ID"))
-SPACE_HOST = os.environ.get("SPACE_HOST", "")
 
 DATA_DIR = Path(_values["DATA_DIR"]).expanduser().resolve()
+BACKUP_DIR = Path(_values["BACKUP_DIR"]).expanduser().resolve() if _values["BACKUP_DIR"] else None
+BACKUP_MINUTES: float = _values["BACKUP_MINUTES"]
+BACKUP_KEEP: int = _values["BACKUP_KEEP"]
 
 
 SECRET_KEY: str = _values["SECRET_KEY"] or secret_key.kept_in(DATA_DIR)
+SECRET_KEY_IS_FILE = not _values["SECRET_KEY"]
 SECRET_KEY_FALLBACKS: list[str] = list(_values["SECRET_KEY_FALLBACKS"])
 
 TRUSTED_PROXIES: tuple[str, ...] = _values["TRUSTED_PROXIES"]
@@ -51,12 +69,18 @@ CSRF_TRUSTED_ORIGINS = [
 ]
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "hajimi_site.admin_app.Desk",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
     "hajimi_site",
     "keys",
     "proxy",
@@ -69,11 +93,34 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
+
+# Wrong passwords of admins: hajimi_site.guesses. Django's own backend is here for sessions that it has opened.
+AUTHENTICATION_BACKENDS = ["hajimi_site.sign_in.AdminBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "hajimi_site.guesses.GrowingPauses"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "hajimi_site.sign_in.client_address"
+AXES_LOCKOUT_CALLABLE = "hajimi_site.sign_in.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+OTP_TOTP_ISSUER = "hajimi"
 
 ROOT_URLCONF = "hajimi_site.urls"
 ASGI_APPLICATION = "hajimi_site.asgi.application"
+
+# What pages hear at once; with many processes it must reach those of each.
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"{REDIS_PREFIX}:pages"},
+    }
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
 
 TEMPLATES = [
     {
@@ -90,31 +137,9 @@ TEMPLATES = [
     }
 ]
 
-# WAL and IMMEDIATE: without both, parallel writers see "database is locked" (measured; PostgreSQL needs the pool,
-# persistent connections run it out of slots under ASGI).
-SQLITE_OPTIONS = {
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    "init_command": (
-        "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=ON;PRAGMA cache_size=-20000;"
-    ),
-}
-POSTGRES_OPTIONS = {"pool": {"min_size": 2, "max_size": 10, "timeout": 20}}
-
-
-def _database() -> dict[str, Any]:
-    if not _values["DATABASE_URL"]:
-        return {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA_DIR / "hajimi.sqlite3",
-            "OPTIONS": SQLITE_OPTIONS,
-        }
-    given: dict[str, Any] = environ.Env.db_url_config(_values["DATABASE_URL"])
-    options = SQLITE_OPTIONS if given["ENGINE"].endswith("sqlite3") else POSTGRES_OPTIONS
-    return {**given, "CONN_MAX_AGE": 0, "OPTIONS": {**options, **given.get("OPTIONS", {})}}
-
-
-DATABASES = {"default": _database()}
+SQLITE_OPTIONS = databases.SQLITE_OPTIONS
+_url: str = _values["DATABASE_URL"]
+DATABASES = {"default": databases.from_url(_url) if _url else databases.sqlite(DATA_DIR / "hajimi.sqlite3")}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -130,6 +155,8 @@ USE_TZ = True
 STATIC_URL = "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_BODY_BYTES, 2**20)
+# An action on all keys at once names each of them.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 # On a Space every page is https; elsewhere plain http on a home network must still allow a login.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(SPACE_HOST)
 SESSION_COOKIE_HTTPONLY = True
@@ -137,20 +164,34 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 APPEND_SLASH = True
+SILENCED_SYSTEM_CHECKS = [
+    # Headers: hajimi_site.middleware sends them without the thread that Django's two middlewares cost.
+    "security.W001",
+    "security.W002",
+    # Cookies: the same middleware marks them Secure wherever the page came by https.
+    "security.W012",
+    "security.W016",
+]
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {
+        "text": {
             "()": "hajimi_site.log_lines.LogFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
+        },
+        "json": {"()": "hajimi_site.log_lines.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"paths": {"()": "hajimi_site.log_lines.PathFilter"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": _values["LOG_FORMAT"], "filters": ["paths"]}
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "aiohttp", "daphne", "twisted")},
+        **{name: {"level": "WARNING"} for name in ("axes", "httpx", "httpcore", "aiohttp", "daphne", "twisted")},
+        # It logs a traceback whenever Redis goes; our own line says so, and that it is back.
+        "channels_redis.pubsub": {"level": "CRITICAL"},
         # Whoever scans the internet would fill the log with tracebacks; the access line says 400.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

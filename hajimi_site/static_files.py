@@ -9,6 +9,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from servestatic.asgi import ServeStaticASGI  # type: ignore[import-untyped]
 
+from hajimi_site import shown_path
+
 MAX_AGE_SECONDS: Final = 3600
 
 
@@ -19,6 +21,7 @@ def build() -> Any:
     )
     for finder in get_finders():
         for path, storage in finder.list(None):
+            shown_path.know(path.split("/"))
             application.add_file_to_dictionary(f"{settings.STATIC_URL}{path}", storage.path(path))
     return application
 
