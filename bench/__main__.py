@@ -11,47 +11,118 @@ import sys
 from pathlib import Path
 
 from bench import machine
-from bench.scenarios import Row, run
+from bench.chart import bars
+from bench.matrix import Matrix, Table
+from bench.running import Row
+from bench.scenarios import run
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- table: make bench writes it -->", "<!-- end of the table -->"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE, CHART = DOCS / "performance.md", DOCS / "performance.svg"
 
 
 def main() -> int:
-    """Measure, print, and with ``--write`` put the table into docs/performance.md."""
+    """Measure, print, and with ``--write`` put the tables into docs/performance.md."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     parser.add_argument("--scale", type=float, default=1.0, help="how long the loads are; 0.1 is a quick look")
+    parser.add_argument("--all", action="store_true", help="the long tables: every kind, store and number of streams")
+    parser.add_argument("--peers", action="store_true", help="other gateways beside hajimi; installs them once")
     options = parser.parse_args()
-    warning = machine.busy()
-    rows, faults = run(options.scale, lambda name: print(f"... {name.replace('_', ' ')}", file=sys.stderr))
-    text = "\n\n".join(filter(None, [table(rows), warning]))
-    print(text)
+    written = _Page(options.write)
+    if options.all or options.peers:
+        faults = _long(options.scale, written, everything=options.all)
+    else:
+        rows, faults = run(options.scale, _say)
+        written.put("table", table(rows))
     for fault in faults:
         print(f"WRONG: {fault}", file=sys.stderr)
-    if options.write and not faults:
-        write(text)
+    if not faults:
+        written.close()
     return 1 if faults else 0
 
 
-def table(rows: list[Row]) -> str:
-    """Return the rows as a Markdown table under a line that names the machine."""
+def _long(scale: float, written: _Page, *, everything: bool) -> list[str]:
+    matrix = Matrix(scale, _say)
+    if everything:
+        written.put("kinds", _markdown(matrix.kinds()))
+        written.put("streams", _markdown(matrix.streams()))
+        written.put("growth", _markdown(matrix.growth()))
+    peers, figures = matrix.peers(all_of_them=not everything)
+    written.put("nginx" if everything else "peers", _markdown(peers))
+    if not everything:
+        figures.sort(key=lambda figure: figure[1])
+        whole, paced = ([(figure[0], figure[number]) for figure in figures] for number in (1, 2))
+        titles = "Processor time per request", "Processor time per 100,000 streamed chunks"
+        written.picture = bars([(titles[0], "ms", whole), (titles[1], "s", paced)])
+    for line in matrix.skipped:
+        print(f"SKIPPED {line}", file=sys.stderr)
+    return matrix.faults
+
+
+def _say(name: str) -> None:
+    print(f"... {name.replace('_', ' ')}", file=sys.stderr, flush=True)
+
+
+def _dated(text: str) -> str:
+    """Return a table under a line that names the machine and the day, and over one that says if it was busy."""
     head = f"{machine.describe()}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-    lines = [head, "", "| what | measured | at most | | |", "|---|---:|---:|---|---|"]
-    return "\n".join([*lines, *map(_line, rows)])
+    return "\n\n".join(filter(None, [head, text, machine.busy()]))
 
 
-def _line(row: Row) -> str:
+def table(rows: list[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    head = ["what", "measured", "at most", "goal", "", ""]
+    return _markdown([head, *map(_line, rows)])
+
+
+def _line(row: Row) -> list[str]:
     most = "" if row.most is None else f"{row.most:g} {row.unit}"
+    goal = "" if row.goal is None else f"{row.goal:g} {row.unit}"
     verdict = {True: "holds", False: "**missed**", None: ""}[row.holds]
-    return f"| {row.what} | {row.measured:.3g} {row.unit} | {most} | {verdict} | {row.note} |"
+    if row.goal is not None and row.holds:
+        verdict = _distance(row.measured, row.goal)
+    return [row.what, f"{row.measured:.3g} {row.unit}", most, goal, verdict, row.note]
 
 
-def write(text: str) -> None:
-    """Replace the table of docs/performance.md."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+def _distance(measured: float, goal: float) -> str:
+    if measured <= goal:
+        return "goal met"
+    return f"holds; {measured / goal:.2f} of the goal" if goal else "holds"
+
+
+def _markdown(table: Table) -> str:
+    head, *rows = table
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
+
+
+class _Page:
+    """What goes to the screen and, if it is to be ``kept``, into docs/performance.md: texts by their marks."""
+
+    def __init__(self, kept: bool) -> None:
+        self._kept = kept
+        self._texts: dict[str, str] = {}
+        self.picture = ""
+
+    def put(self, mark: str, text: str) -> None:
+        """Print a table, and keep it for its place in the page."""
+        self._texts[mark] = _dated(text)
+        print(f"{self._texts[mark]}\n", flush=True)
+
+    def close(self) -> None:
+        """Write."""
+        if not self._kept:
+            return
+        page = PAGE.read_text(encoding="utf-8")
+        for mark, text in self._texts.items():
+            before, begin, rest = page.partition(f"<!-- {mark} -->\n")
+            _, end, after = rest.partition(f"<!-- end of {mark} -->")
+            assert begin, f"{PAGE} has no place for {mark}"
+            assert end, f"{PAGE} has no end of {mark}"
+            page = f"{before}{begin}{text}\n{end}{after}"
+        PAGE.write_text(page, encoding="utf-8")
+        if self.picture:
+            CHART.write_text(self.picture, encoding="utf-8")
 
 
 if __name__ == "__main__":

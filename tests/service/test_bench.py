@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench.load import Shot, fire
-from bench.scenarios import DIRECT
+from bench.running import DIRECT
 from tests.gemini import FakeGemini, answer, end, reset
 from tests.gemini.replies import Fault
 
