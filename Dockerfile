@@ -13,7 +13,11 @@ WORKDIR /hajimi
 
 # The libraries change seldom, so they come first and stay in the cache.
 COPY requirements.txt ./
-RUN pip install --require-hashes -r requirements.txt
+# Languages that hajimi does not speak and the libraries' own tests are a third of them: out they go.
+RUN pip install --require-hashes -r requirements.txt && \
+    find "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" -type f \
+        \( -path '*/locale/*/LC_MESSAGES/*' -not -path '*/en/*' -not -path '*/zh_Hans/*' \
+        -o -path '*/twisted/*test/*' -o -path '*/autobahn/*/test/*' -o -path '*/zope/interface/*tests/*' \) -delete
 
 COPY . .
 # Compiled once, because nothing may be written later where the root is read-only.

@@ -27,6 +27,7 @@ PASSWORD = "image-check-password"
 KEY = "AIzaSyImageCheckKeyOfTheSimulator-0001"
 USER = 1000
 VOLUME = "/hajimi/data"
+LISTING = ("find", ".", "-type", "f", "-not", "-name", "*.pyc", "-not", "-path", "./data/*")
 
 
 class Docker:
@@ -50,6 +51,10 @@ class Docker:
     def inside(self, *command: str) -> str:
         """Run a command in the running container and return what it prints."""
         return _output("docker", "exec", self.name, *command)
+
+    def files(self) -> list[str]:
+        """Return the files of ours in the image."""
+        return _output("docker", "run", "--rm", "--name", self.name, self.image, *LISTING).splitlines()
 
     def health_command(self) -> list[str]:
         """Return the command of the image's HEALTHCHECK."""
@@ -81,6 +86,10 @@ class Buildah:
     def inside(self, *command: str) -> str:
         """Run a command in the same root and network, and return what it prints."""
         return _output(*self._run(), self.container, "--", *command)
+
+    def files(self) -> list[str]:
+        """Return the files of ours in the image."""
+        return self.inside(*LISTING).splitlines()
 
     def health_command(self) -> list[str]:
         """Return the command of the image's HEALTHCHECK."""
@@ -186,7 +195,7 @@ def check(engine: Docker | Buildah, points: Points) -> None:
     with FakeGemini() as gemini, volume() as folder:
         settings = environment(gemini)
         with points.point("the container starts and is ready"):
-            begun = time.monotonic()
+            begun, started = time.monotonic(), time.time()
             first = Serving(engine, folder, settings)
             print(f"        ready after {time.monotonic() - begun:.1f} s")
         if points.failed:
@@ -206,6 +215,10 @@ def check(engine: Docker | Buildah, points: Points) -> None:
             for path in ("/", "/admin/login/", "/static/admin/css/base.css"):
                 page = httpx.get(first.address + path, trust_env=False)
                 assert page.status_code == 200, f"{path}: {page.status_code}"
+        with points.point("it writes nothing beside its volume, so its root may be read-only"):
+            since = f"-newermt @{started - 1:.0f}"
+            ours = f"find / -xdev -user {USER} -type f {since} -not -path '{VOLUME}/*' -not -path '/proc/*'"
+            assert engine.inside("sh", "-c", f"{ours} 2>/dev/null; true") == ""
         with points.point("its own health check is content"):
             port = first.address.rpartition(":")[2]
             engine.inside("env", f"PORT={port}", *engine.health_command())
@@ -229,9 +242,14 @@ def logged(folder: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM proxy_requestlog WHERE status = 200").fetchone()[0])
 
 
+def engine_for(kind: str, image: str) -> Docker | Buildah:
+    """Return what runs the image: an engine ("docker"), or a chroot ("buildah")."""
+    return Docker(image) if kind == "docker" else Buildah(image)
+
+
 def main(kind: str, image: str) -> int:
     points = Points()
-    engine = {"docker": Docker, "buildah": Buildah}[kind](image)
+    engine = engine_for(kind, image)
     try:
         check(engine, points)
     finally:

@@ -1,9 +1,13 @@
 #!/bin/bash
 # Makes a stand-in for the image that the Dockerfile starts FROM, where none can be pulled: Debian's
 # own bookworm with this machine's Python 3.13 in /usr/local. Needs root, debootstrap and buildah.
-# Usage: tools/image_base.sh NAME
+# One that is there is kept. Usage: tools/image_base.sh NAME
 set -euo pipefail
 name=$1
+# Two checks may want it at once.
+exec 9>"${TMPDIR:-/tmp}/hajimi-image-base.lock"
+flock 9
+! buildah inspect --type image "$name" >/dev/null 2>&1 || exit 0
 log=$(mktemp)
 
 # Where Python 3.13 lives: on the PATH, or under a version manager. The newest other one will do, and is named.
@@ -23,12 +27,14 @@ trap 'rm -rf "$root" "$log"; [ -z "$container" ] || buildah rm "$container" >/de
 
 echo "Making a base image from Debian bookworm and $("$prefix/bin/python3" -V)"
 packages=ca-certificates,tzdata,libbz2-1.0,libffi8,liblzma5,libncursesw6,libreadline8,libsqlite3-0,libssl3,zlib1g,libuuid1,libexpat1
+[ "$prefix" != /usr ] || packages=$packages,python3,python3-venv,python3-pip
 debootstrap --variant=minbase --include="$packages" bookworm "$root" >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 
 if [ "$prefix" = /usr ]; then
-    chroot "$root" apt-get install -y --no-install-recommends python3 python3-venv python3-pip >"$log" 2>&1
     ln -s /usr/bin/python3 "$root/usr/local/bin/python"
+    # The image's Python is its own, not the system's.
+    rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
 else
     tar -C "$prefix" --exclude=__pycache__ --exclude='lib/python*/test' -cf - bin include lib | tar -C "$root/usr/local" -xf -
     # Installed scripts name the interpreter of their old home.

@@ -1,0 +1,1 @@
+"""Other homes, by the documents' own commands: a Debian with systemd, a Docker engine (`make homes`)."""
