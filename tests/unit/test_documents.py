@@ -15,7 +15,12 @@ from tests.unit.test_layers import PACKAGES, imports, modules
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.zh-CN.md")
-PAGES = (*READMES, "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+PAGES = (
+    *READMES,
+    "CHANGELOG.md",
+    "SECURITY.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
 
 
 def text_of(name: str) -> str:
@@ -29,9 +34,9 @@ def code_in(page: str) -> set[str]:
 
 
 def test_the_configuration_page_shows_the_variables_as_they_are() -> None:
-    page = text_of("docs/configuration.md")
-
-    assert configuration_page.written(page) == page, "run `make docs`"
+    for path, translate in configuration_page.pages(ROOT / "docs/configuration.md"):
+        page = path.read_text(encoding="utf-8")
+        assert configuration_page.written(page, translate) == page, "run `make docs`"
 
 
 def test_every_variable_stands_on_the_configuration_page_once() -> None:
@@ -46,6 +51,20 @@ def test_links_to_files_lead_somewhere(name: str) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text_of(name))
 
     assert [link for link in links if "://" not in link and not (page / link).exists()] == []
+
+
+def test_every_picture_is_shown_by_a_page_and_to_both_kinds_of_readers() -> None:
+    shown = {link for name in PAGES for link in re.findall(r"\]\(images/([^)]+)\)", text_of(name))}
+
+    assert shown == {path.name for path in (ROOT / "docs/images").glob("*.png")}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_anchors_lead_to_headings(name: str) -> None:
+    for place, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)]+)\)", text_of(name)):
+        page = (ROOT / name).parent / place if place else ROOT / name
+        headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -68,6 +87,7 @@ def test_files_it_names_exist(name: str) -> None:
 def test_variables_it_names_exist(name: str) -> None:
     known = {variable.name for variable in VARIABLES} | {old for variable in VARIABLES for old in variable.old_names}
     elsewhere = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SPACE_ID", "SPACE_HOST", "PYTHON", "DONE", "VARIABLES"}
+    elsewhere |= {"HAJIMI_SOURCE_URL", "SOURCE_URL", "SOURCE_SHA256", "MEMBER_PASSWORD", "DOMAIN", "POSTGRES_PASSWORD"}
     named = {word for word in code_in(text_of(name)) if re.fullmatch(r"[A-Z]{2,}(_[A-Z]+)*(_[0-9]+)?", word)}
     assert {re.sub(r"_[0-9]+$", "", word) for word in named} - known - elsewhere - set(former.UNUSED) == set()
 
@@ -101,24 +121,34 @@ def test_the_changelog_begins_with_this_version() -> None:
 
 
 def test_no_locked_list_names_a_server() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-clients.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-slow.txt"):
         assert not re.search(r"https?://|--(extra-)?index|--find-links", text_of(name))
 
 
 def test_the_locked_lists_hold_what_is_asked_for() -> None:
-    for name in ("requirements", "requirements-dev", "requirements-clients"):
+    for name in ("requirements", "requirements-dev", "requirements-slow"):
         locked = set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", text_of(f"{name}.txt"), re.MULTILINE))
         assert asked_for(name) <= locked, "run `make lock`"
 
 
 def test_what_is_imported_is_what_is_required() -> None:
-    called = {"django-environ": "environ", "httpx-aiohttp": "httpx_aiohttp"}
-    # Used through another library: time zones by zoneinfo, PostgreSQL by Django, the transport by httpx_aiohttp.
-    indirect = {"tzdata", "psycopg", "aiohttp"}
+    called = {
+        "django-axes": "axes",
+        "django-environ": "environ",
+        "django-otp": "django_otp",
+        "django-unfold": "unfold",
+        "google-auth": "google",
+        "httpx-aiohttp": "httpx_aiohttp",
+        "prometheus-client": "prometheus_client",
+    }
+    # Used through another library: time zones by zoneinfo, PostgreSQL by Django, Redis by channels.
+    indirect = {"tzdata", "psycopg", "aiohttp", "channels-redis"}
     # Brought by daphne, channels and aiohttp, whose parts they are.
     brought = {"asgiref", "twisted", "yarl"}
+    # Installed by hand, by who wants them.
+    optional = {"uvicorn", "granian"}
     libraries = {name.split(".")[0] for source in modules().values() for name in imports(source)}
-    foreign = libraries - set(sys.stdlib_module_names) - set(PACKAGES) - brought
+    foreign = libraries - set(sys.stdlib_module_names) - set(PACKAGES) - brought - optional
 
     assert {called.get(name, name) for name in asked_for("requirements") - indirect} <= libraries
     assert foreign <= {called.get(name, name) for name in asked_for("requirements")}
