@@ -4,7 +4,7 @@
     python tools/messages.py --check      say what is missing or stale; changes nothing
 
 Needs no gettext programs. A text is what stands, as a literal, in a call of _, gettext and the like,
-or in a {% translate %} or {% blocktranslate %} of a template.
+or in a {% translate %} or {% blocktranslate %} of a template, or as the help of a variable.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("hajimi_site", "keys", "proxy")
 FOLDERS = (*PACKAGES, "templates")
 LOCALES = ("zh_Hans",)
-PLAIN = {"_", "gettext", "gettext_lazy", "gettext_noop"}
+PLAIN = {"_", "_now", "gettext", "gettext_lazy", "gettext_noop"}
 PLURAL = {"ngettext", "ngettext_lazy"}
 CONTEXT = {"pgettext", "pgettext_lazy"}
 PLACE = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w*\}")
@@ -81,6 +81,9 @@ def _in_call(name: str, arguments: Iterable[ast.expr]) -> Iterator[Text]:
             yield Text(one, many)
         case _, [str(context), str(text), *_] if name in CONTEXT:
             yield Text(text, context=context)
+        # A variable's help and what a kind allows: for the Chinese edition of docs/configuration.md.
+        case ("Variable", [_, _, _, str(text), *_]) | ("Kind", [_, str(text), *_]):
+            yield Text(text)
 
 
 def _in_template(source: str) -> Iterator[Text]:
