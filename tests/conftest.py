@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,27 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("any machine")
+
+
+# On another server (HAJIMI_TEST_SERVER=uvicorn) these do not run: they are about Daphne as we run it.
+OTHER_SERVER = os.environ.get("HAJIMI_TEST_SERVER", "daphne") != "daphne"
+ABOUT_DAPHNE = ("server_http", "backpressure", "drain", "drained", "threats_server")
+collect_ignore = [f"service/test_{name}.py" for name in ABOUT_DAPHNE] if OTHER_SERVER else []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only Daphne as we run it does, on other servers."""
+    if not OTHER_SERVER:
+        return
+    left_out = [item for item in items if item.get_closest_marker("daphne")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no database behind on a server that outlives the tests."""
+    if databases := sys.modules.get("tests.databases"):
+        databases.drop_what_was_made()
 
 
 @pytest.fixture

@@ -13,6 +13,6 @@ step -m ruff format --check .
 step -m ruff check .
 step -m mypy
 step -m pytest -p no:cacheprovider tests/unit/test_layers.py
-step manage.py check --fail-level WARNING
+step manage.py check --deploy --fail-level WARNING
 step manage.py makemigrations --check --dry-run
 step tools/messages.py --check

@@ -12,7 +12,7 @@ from tests.gemini import answer, blocked, error
 from tests.gemini.model import embedding
 from tests.service.houses import House
 
-pytest.importorskip("google.genai", reason="google-genai is not installed (requirements-clients.txt)")
+pytest.importorskip("google.genai", reason="google-genai is not installed (requirements-slow.txt)")
 
 from google import genai
 from google.genai import errors, types

@@ -13,7 +13,7 @@ from tests.gemini import answer, blocked
 from tests.gemini.model import embedding
 from tests.service.houses import House
 
-pytest.importorskip("langchain_openai", reason="langchain-openai is not installed (requirements-clients.txt)")
+pytest.importorskip("langchain_openai", reason="langchain-openai is not installed (requirements-slow.txt)")
 
 import openai
 from langchain_core.messages import AIMessageChunk, HumanMessage, SystemMessage, ToolMessage

@@ -168,7 +168,7 @@ def test_it_drains_and_ends_with_0(serve):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"WORKERS": 2}, "hajimi cannot start: WORKERS is set to 2, but this version serves with one process"),
+        ({"WORKERS": 2}, "hajimi cannot start: WORKERS is set to 2, but REDIS_URL is not set"),
         ({"EVENT_LOOP": "uvloop"}, "hajimi cannot start: EVENT_LOOP is set to uvloop, which is not installed"),
         ({"HOST": "192.0.2.1"}, "hajimi cannot start: cannot listen on 192.0.2.1"),
         (

@@ -19,10 +19,13 @@ django.setup()
 from django.http import HttpResponse, JsonResponse  # noqa: E402
 
 from hajimi_site.addresses import Edge  # noqa: E402
-from hajimi_site.server import Limits, Server  # noqa: E402
+from hajimi_site.server import Server  # noqa: E402
+from hajimi_site.serving import Limits, Terms  # noqa: E402
+from hajimi_site.shown_path import know  # noqa: E402
 from proxy import errors  # noqa: E402
 from proxy.api import ApiHandler, EventStream  # noqa: E402
 from proxy.errors import Quoted  # noqa: E402
+from proxy.live import Live  # noqa: E402
 
 seen: list[str] = []
 EVENT = b'data: {"n":%d,"text":"abcdefghijklmnopqrstuvwxyz"}\n\n'
@@ -145,7 +148,7 @@ class Application:
     """The API's door, and two raw ASGI applications to compare with."""
 
     async def start(self):
-        self.house = SimpleNamespace(draining=False)
+        self.house = SimpleNamespace(draining=False, live=Live())
         self.api = ApiHandler(self.house, ROUTES)
 
     async def __call__(self, scope, receive, send):
@@ -212,14 +215,10 @@ def main():
         sys.stdout.write(f"ready {port}\n")
         sys.stdout.flush()
 
-    Server(
-        Application(),
-        host="127.0.0.1",
-        port=limits.pop("port", 0),
-        limits=Limits(**limits),
-        edge=Edge(trusted),
-        on_ready=ready,
-    ).run()
+    know(segment for route in ROUTES for segment in route.split("/"))
+    port = limits.pop("port", 0)
+    terms = Terms(host="127.0.0.1", port=port, limits=Limits(**limits), edge=Edge(trusted), on_ready=ready)
+    Server(Application(), terms).run()
 
 
 if __name__ == "__main__":

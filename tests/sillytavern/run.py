@@ -115,6 +115,9 @@ def acts(st: Tavern, gemini: FakeGemini, points: Points) -> None:
     with points.point("4 a wrong password is told"):
         run = st.ui(PLAIN, key="not-the-password", type_model=PLAIN)["runs"][0]
         assert "password" in toasts(run).lower(), run
+    with points.point("a private Space: the platform's token as the key, the password in a header"):
+        run = st.ui(PLAIN, key="hf_thePlatformsToken", include_headers=f"x-api-key: {st.password}", type_model=PLAIN)
+        assert run["runs"][0]["text"].strip() == STORY, run
     with points.point("9 Stop ends the call to Gemini at once"):
         gemini.replies(answer(STORY, delay=0.5), model=PLAIN)
         run = st.ui(PLAIN, stop_after=2500)["runs"][0]

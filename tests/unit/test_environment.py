@@ -186,6 +186,7 @@ def test_all_origins_may_be_written_as_a_star() -> None:
         ("ALLOWED_ORIGINS", "host.example"),
         ("LANGUAGE_CODE", "fr"),
         ("EVENT_LOOP", "trio"),
+        ("SERVER", "apache"),
         ("MAX_BODY_MB", "0"),
         ("WORKERS", "0"),
     ],
@@ -258,14 +259,8 @@ def test_no_former_name_is_also_a_name_of_today() -> None:
     assert not set(old) & (set(NAMES) | set(former.UNUSED))
 
 
-def test_a_variable_for_something_that_comes_later_says_so() -> None:
-    (note,) = environment.read({"ENABLE_VERTEX": "true"}).notes
-
-    assert note == "ENABLE_VERTEX has no effect yet: what it is for comes later."
-
-
 def test_notes_never_hold_values() -> None:
-    reading = environment.read({"WEB_PASSWORD": "hunter2", "VERTEX_EXPRESS_API_KEY": "hunter2"})
+    reading = environment.read({"WEB_PASSWORD": "hunter2", "INVALID_API_KEYS": "hunter2"})
 
     assert "hunter2" not in " ".join(reading.notes)
 
@@ -409,10 +404,10 @@ def test_variables_of_the_env_file_named_by_env_file_are_read(monkeypatch: pytes
 
 
 def test_every_variable_but_the_behaviour_reaches_a_setting() -> None:
-    """A variable that nothing reads would be a promise not kept; those for later are told to the log."""
+    """A variable that nothing reads would be a promise not kept."""
     source = (ROOT / "hajimi_site" / "settings.py").read_text()
     used = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
     behaviour = {field.name.upper() for field in fields(Behaviour)}
 
-    unread = {v.name for v in environment.VARIABLES if not v.later and v.name not in behaviour | used}
+    unread = {v.name for v in environment.VARIABLES if v.name not in behaviour | used}
     assert unread == set()
