@@ -159,7 +159,7 @@ class _Transport(Request):
         try:
             with self._client.stream(method, url, content=body, headers=headers) as answer:
                 data = b""
-                for piece in answer.iter_raw():
+                for piece in answer.iter_bytes():
                     data += piece
                     if len(data) > LARGEST_ANSWER:
                         raise AuthTransportError("its answer is too long")  # type: ignore[no-untyped-call]
