@@ -24,6 +24,12 @@ SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 EARLY_SECONDS: Final = 300.0
 FETCH_SECONDS: Final = 20.0
 LARGEST_ANSWER: Final = 64 * 1024
+# The account is no good, and stays so: RFC 6749, section 5.2, and "Error codes" on Google's page
+# developers.google.com/identity/protocols/oauth2/service-account. Whatever else is answered is no fault of the account.
+FINAL: Final = frozenset(
+    {"invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "unauthorized_client"}
+    | {"unsupported_grant_type", "access_denied", "disabled_client"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +92,30 @@ class Tokens:
 
 
 def fetch_token(secret: str) -> Token:
-    """Ask Google for a token. Synchronous. Raises Refused or Unreachable."""
+    """Ask Google for a token. Synchronous. Raises Refused (401: the account is no good) or Unreachable."""
+    credentials = _credentials(secret)
     try:
-        account = read(secret)
-        credentials = Credentials.from_service_account_info(account.info, scopes=SCOPES)  # type: ignore[no-untyped-call]
-        # google-auth names Google's own token server whichever one it asks.
-        credentials = credentials.with_claims({"aud": account.token_uri})
         with httpx.Client(timeout=FETCH_SECONDS) as client:
             credentials.refresh(_Transport(client))
-    except (BadAccount, ValueError) as error:
-        raise refused(401, f"The service account cannot be used: {type(error).__name__}.") from None
     except AuthTransportError as error:
         raise Unreachable(type(error.__cause__ or error).__name__) from error
     except RefreshError as error:
-        raise refused(503 if error.retryable else 401, _said(error)) from error
-    except GoogleAuthError as error:
+        raise refused(401 if _is_final(error) else 503, _said(error)) from error
+    except (GoogleAuthError, ValueError) as error:
         raise Unreachable(type(error).__name__) from error
     return Token(credentials.token, credentials.expiry.replace(tzinfo=UTC).timestamp())
+
+
+def _credentials(secret: str) -> Any:
+    try:
+        account = read(secret)
+        credentials = Credentials.from_service_account_info(account.info, scopes=SCOPES)  # type: ignore[no-untyped-call]
+    except BadAccount as error:
+        raise refused(401, f"The service account cannot be used: {error}.") from None
+    except ValueError:
+        raise refused(401, "The service account cannot be used: its private_key cannot be read.") from None
+    # google-auth names Google's own token server whichever one it asks.
+    return credentials.with_claims({"aud": account.token_uri})
 
 
 def refused(status: int, message: str) -> Refused:
@@ -111,15 +124,31 @@ def refused(status: int, message: str) -> Refused:
     return Refused(status, orjson.dumps({"error": {"code": status, "message": message, "status": name}}))
 
 
+def _is_final(error: RefreshError) -> bool:
+    """Tell whether an OAuth server refused the account: a proxy's page, or a server's fault, says nothing of it."""
+    code = _document(error).get("error")
+    return not error.retryable and isinstance(code, str) and code in FINAL
+
+
 def _said(error: RefreshError) -> str:
     """Return what the token server said, in one line: "invalid_grant: Invalid JWT Signature." """
+    document = _document(error)
+    words = [document.get("error"), document.get("error_description")]
+    said = ": ".join(word for word in words if isinstance(word, str))
+    return f"Google gives no token for this service account{f' ({said[:200]})' if said else ''}."
+
+
+def _document(error: RefreshError) -> Mapping[str, Any]:
+    """Return the JSON of a refusal; nothing when it is no object."""
     document = error.args[1] if len(error.args) > 1 else None
-    if isinstance(document, dict):
-        words = [document.get("error"), document.get("error_description")]
-        said = ": ".join(word for word in words if isinstance(word, str))
-        if said:
-            return f"Google gives no token for this service account ({said[:200]})."
-    return "Google gives no token for this service account."
+    return document if isinstance(document, dict) else {}
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(data), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 class _Answer(Response):
@@ -163,6 +192,9 @@ class _Transport(Request):
                     data += piece
                     if len(data) > LARGEST_ANSWER:
                         raise AuthTransportError("its answer is too long")  # type: ignore[no-untyped-call]
+                # google-auth takes every 200 for a token; the page of a network that wants a login first is one, too.
+                if answer.status_code == 200 and not _is_object(data):
+                    raise AuthTransportError("its answer is no token")  # type: ignore[no-untyped-call]
                 return _Answer(answer.status_code, dict(answer.headers), data)
         except httpx.HTTPError as error:
             raise AuthTransportError("it cannot be reached") from error  # type: ignore[no-untyped-call]

@@ -28,13 +28,16 @@ EXPRESS_PATH = "/v1/publishers/google/models/{model}:{method}"
 
 @dataclass
 class Vertex:
-    """What the token server knows and has done. ``strict`` is the judge of bodies sent to Vertex."""
+    """What the token server knows and has done. ``judge`` judges bodies sent to Vertex.
+
+    ``refusal`` is what is answered in place of tokens: a status with JSON, or with the text of a page.
+    """
 
     accounts: dict[str, dict[str, str]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     fetches: list[str] = field(default_factory=list)
     lifetime: int = 3599
-    refusal: tuple[int, dict[str, str]] | None = None
+    refusal: tuple[int, dict[str, str] | str] | None = None
     judge: judge.Judge = field(default_factory=lambda: judge.strictest("vertex"))
 
     def account(self, url: str, project: str = "hajimi-test") -> dict[str, str]:
@@ -86,7 +89,10 @@ class TokenServer:
         form = await request.post()
         if vertex.refusal is not None:
             vertex.fetches.append("refused")
-            return web.json_response(vertex.refusal[1], status=vertex.refusal[0])
+            status, said = vertex.refusal
+            if isinstance(said, str):
+                return web.Response(text=said, status=status, content_type="text/html")
+            return web.json_response(said, status=status)
         try:
             claims = _claims(str(form.get("assertion", "")), str(request.url))
         except ValueError as error:

@@ -138,18 +138,19 @@ def test_a_token_near_its_end_is_renewed_early_and_in_the_background(
     wait_for(lambda: server.chat().status_code == 200 and len(fake.vertex.fetches) > 1)
 
 
+@pytest.mark.parametrize("code", ["invalid_grant", "invalid_client", "unauthorized_client"])
 def test_an_account_that_gets_no_token_is_disabled_with_the_reason(
-    fake: FakeGemini, vertex: Callable[..., Server]
+    fake: FakeGemini, vertex: Callable[..., Server], code: str
 ) -> None:
     server = vertex(GOOGLE_CREDENTIALS_JSON=account(fake))
-    fake.vertex.refusal = 400, {"error": "invalid_grant", "error_description": "Invalid grant: account not found"}
+    fake.vertex.refusal = 400, {"error": code, "error_description": "account not found"}
 
     refused = server.chat()
 
     assert refused.status_code >= 500
     [row] = server.rows("SELECT disabled_by, disabled_reason FROM keys_key")
     assert row["disabled_by"] == "google"
-    assert "account not found" in row["disabled_reason"]
+    assert f"{code}: account not found" in row["disabled_reason"]
 
 
 def test_a_token_server_that_is_down_is_no_fault_of_the_account(
@@ -160,6 +161,34 @@ def test_a_token_server_that_is_down_is_no_fault_of_the_account(
 
     assert server.chat().status_code in (502, 503)
     assert [row["disabled_by"] for row in server.rows("SELECT disabled_by FROM keys_key")] == [""]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (403, "<html>The proxy of this network does not let you out.</html>"),
+        (403, {"error": "policy_denied"}),
+        (404, "<html>No such page.</html>"),
+        (502, "<html>Bad gateway</html>"),
+        (502, {"message": "bad gateway"}),
+        (503, {"error": "invalid_grant"}),
+        (429, {"error": "rate_limit_exceeded"}),
+        (200, "<html>Log in to this network first.</html>"),
+        (200, {"message": "no token"}),
+    ],
+    ids=str,
+)
+def test_what_is_no_refusal_of_an_oauth_server_is_no_fault_of_the_account(
+    fake: FakeGemini, vertex: Callable[..., Server], refusal: tuple[int, dict[str, str] | str]
+) -> None:
+    server = vertex(GOOGLE_CREDENTIALS_JSON=account(fake), MAX_ATTEMPTS=1)
+    fake.vertex.refusal = refusal
+
+    assert server.chat().status_code in (502, 503)
+
+    assert [row["disabled_by"] for row in server.rows("SELECT disabled_by FROM keys_key")] == [""]
+    fake.vertex.refusal = None
+    wait_for(lambda: server.chat().status_code == 200)
 
 
 @pytest.mark.parametrize(("fake_streaming", "verb"), [(True, "generateContent"), (False, "streamGenerateContent")])
