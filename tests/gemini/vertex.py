@@ -47,7 +47,7 @@ class Vertex:
             "type": "service_account",
             "project_id": project,
             "private_key_id": secrets.token_hex(20),
-            "private_key": _pem_keys()[0],
+            "private_key": pem_keys()[0],
             "client_email": name,
             "client_id": "1" * 21,
             "auth_uri": "https://accounts.google.com/o/oauth2/auth",
@@ -62,8 +62,8 @@ class Vertex:
 
 
 @cache
-def _pem_keys() -> tuple[str, str]:
-    """One pair for all accounts of a test run: making it takes a while."""
+def pem_keys() -> tuple[str, str]:
+    """Return one pair, private and public, for all accounts of a test run: making it takes a while."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -106,7 +106,7 @@ class TokenServer:
 
 
 def _claims(assertion: str, audience: str) -> dict[str, Any]:
-    verifier = crypt.RSAVerifier.from_string(_pem_keys()[1])
+    verifier = crypt.RSAVerifier.from_string(pem_keys()[1])
     _, claims, signed, signature = jwt._unverified_decode(assertion)
     if not verifier.verify(signed, signature):
         raise ValueError("Invalid JWT Signature.")

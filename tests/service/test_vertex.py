@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from proxy.upstream.errors import Refused
+from proxy.upstream.tokens import fetch_token
 from proxy.upstream.vertex import base_url
 from tests.forms import logged_in, submit
 from tests.gemini import FakeGemini, Raw, answer, error, events
@@ -331,6 +333,34 @@ def test_an_account_that_is_not_whole_stops_the_start_and_is_not_shown(
     assert f"lacks {missing}" in told
     assert "PRIVATE KEY" not in told
     assert "Traceback" not in told
+
+
+def test_an_account_whose_private_key_cannot_be_read_stops_the_start_and_is_not_shown(
+    fake: FakeGemini, vertex: Callable[..., Server]
+) -> None:
+    info = fake.vertex.account(fake.url)
+    first, *lines, last = info["private_key"].splitlines()
+    info["private_key"] = "\n".join([first, *lines[:3], last])
+
+    with pytest.raises(NotStarted) as raised:
+        vertex(GOOGLE_CREDENTIALS_JSON=json.dumps(info))
+
+    told = str(raised.value)
+    assert "GOOGLE_CREDENTIALS_JSON" in told
+    assert "private_key that cannot be read" in told
+    assert lines[0] not in told
+    assert "Traceback" not in told
+
+
+def test_an_account_stored_with_a_key_that_cannot_be_read_is_refused_with_that_reason(fake: FakeGemini) -> None:
+    info = fake.vertex.account(fake.url)
+    first, *lines, last = info["private_key"].splitlines()
+
+    with pytest.raises(Refused) as raised:
+        fetch_token(json.dumps(info | {"private_key": "\n".join([first, *lines[:3], last])}))
+
+    assert raised.value.status == 401
+    assert b"its private_key cannot be read" in raised.value.body
 
 
 def test_an_account_that_leaves_the_variable_is_disabled_and_comes_back(

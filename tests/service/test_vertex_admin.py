@@ -16,7 +16,7 @@ from keys import vault
 from keys.importing import Credential, import_credentials
 from keys.models import Key, Source
 from tests.gemini import FakeGemini
-from tests.unit.test_accounts import account
+from tests.unit.test_accounts import A_LINE, PEM, account
 
 # Commands and admin pages open event loops of their own: rows must be seen by other threads.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,8 +45,8 @@ def test_a_pasted_service_account_becomes_a_key_of_its_own_kind(admin_client: Cl
 
     key = Key.objects.get()
     assert (key.kind, key.label, key.tail) == ("vertex_service_account", "robot", "abcd")
-    assert "MIIEvQ" not in shown
-    assert "MIIEvQ" not in key.ciphertext
+    assert A_LINE not in shown
+    assert A_LINE not in key.ciphertext
 
 
 def test_the_same_account_written_another_way_is_known(admin_client: Client) -> None:
@@ -60,9 +60,15 @@ def test_the_same_account_written_another_way_is_known(admin_client: Client) -> 
     ("secret", "kind", "complaint"),
     [
         (json.dumps(account(project_id=None)), "vertex_service_account", "lacks project_id"),
+        (
+            json.dumps(account(private_key=PEM.replace(A_LINE, ""))),
+            "vertex_service_account",
+            "has a private_key that cannot be read",
+        ),
         ("AQ.no-account-at-all", "vertex_service_account", "A service account is the JSON"),
         (json.dumps([account("one"), account("two")]), "vertex_service_account", "several service accounts"),
     ],
+    ids=["no project", "no key to read", "no JSON", "several"],
 )
 def test_what_is_no_account_is_refused_at_the_field(
     admin_client: Client, secret: str, kind: str, complaint: str

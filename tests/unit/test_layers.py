@@ -18,7 +18,6 @@ PACKAGES = ("hajimi_site", "proxy", "keys")
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "pure": (
         "keys",
-        "keys.accounts",
         "keys.changes",
         "keys.headroom",
         "keys.ledger",
@@ -41,6 +40,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "proxy.unsaid",
     ),
     "keys": (
+        "keys.accounts",
         "keys.bootstrap",
         "keys.enrolling",
         "keys.importing",
