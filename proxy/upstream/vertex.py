@@ -16,12 +16,21 @@ from proxy.upstream.tokens import Tokens, refused
 
 GLOBAL: Final = "global"
 GLOBAL_HOST: Final = "https://aiplatform.googleapis.com"
+MULTI_REGIONS: Final = frozenset({"us", "eu"})
 UNAUTHENTICATED: Final = 401
 
 
 def base_url(location: str) -> str:
-    """Return Google's address of Vertex AI for a location."""
-    return GLOBAL_HOST if location == GLOBAL else f"https://{location}-aiplatform.googleapis.com"
+    """Return Google's address of Vertex AI for a location: `global`, a multi-region or a region.
+
+    Source: google-genai's _api_client.py, and "Multi-region endpoints" on Google's page
+    docs.cloud.google.com/gemini-enterprise-agent-platform/resources/locations.
+    """
+    if location == GLOBAL:
+        return GLOBAL_HOST
+    if location in MULTI_REGIONS:
+        return f"https://aiplatform.{location}.rep.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"
 
 
 class VertexExpress:

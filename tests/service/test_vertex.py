@@ -90,7 +90,13 @@ def test_the_location_is_part_of_the_address(fake: FakeGemini, vertex: Callable[
 
 @pytest.mark.parametrize(
     ("location", "host"),
-    [("global", "aiplatform.googleapis.com"), ("europe-west4", "europe-west4-aiplatform.googleapis.com")],
+    [
+        ("global", "aiplatform.googleapis.com"),
+        ("europe-west4", "europe-west4-aiplatform.googleapis.com"),
+        ("us-central1", "us-central1-aiplatform.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+    ],
 )
 def test_each_location_has_its_own_host(location: str, host: str) -> None:
     assert base_url(location) == f"https://{host}"
