@@ -17,7 +17,10 @@ def advice(values: Mapping[str, Any]) -> tuple[str, ...]:
             f"elsewhere cannot be read again. Set it to a long random text ({_WHERE})."
         )
     if not values["ADMIN_PASSWORD"]:
-        found.append(f"ADMIN_PASSWORD is unset, so this Space makes a new one at each start. Set it ({_WHERE}).")
+        found.append(
+            "ADMIN_PASSWORD is unset, so this Space makes a new one at each start, unless DATABASE_URL or BACKUP_DIR "
+            f"keeps the admin account. Set it ({_WHERE})."
+        )
     if not values["GEMINI_API_KEYS"]:
         found.append(
             "GEMINI_API_KEYS is unset. Keys added in the admin are gone when this Space restarts, unless DATABASE_URL "

@@ -132,6 +132,11 @@ def test_a_start_without_secrets_says_what_the_next_restart_will_lose(bare):
         assert len(re.findall(rf"^.*\b{name} is unset.*New secret", bare, re.MULTILINE)) == 1, bare
 
 
+def test_what_a_database_or_a_bucket_keeps_is_not_said_to_be_lost(bare):
+    for name in ("ADMIN_PASSWORD", "GEMINI_API_KEYS"):
+        assert re.search(rf"^.*\b{name} is unset.*unless DATABASE_URL or BACKUP_DIR\s+keeps", bare, re.MULTILINE), bare
+
+
 def test_the_generated_admin_password_is_told_on_one_clear_line(bare):
     assert len(re.findall(r"^Admin account admin, password \S{16} \(shown only once\)$", bare, re.MULTILINE)) == 1
 
