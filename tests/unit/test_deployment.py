@@ -14,6 +14,7 @@ import yaml
 from compose_spec import PyCompose
 
 from hajimi_site.environment import VARIABLES
+from hajimi_site.serving import FAREWELL_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = sorted(path.name for path in ROOT.glob("compose*.yaml"))
@@ -110,6 +111,17 @@ def test_the_pods_are_what_the_image_needs_and_what_finds_them_finds_them() -> N
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/hajimi/data", "/tmp"}
     assert pod["spec"]["securityContext"]["runAsUser"] == 1000
     assert pod["spec"]["terminationGracePeriodSeconds"] > 20
+
+
+def test_a_pod_stays_in_the_service_when_no_key_is_usable_and_leaves_it_before_it_drains() -> None:
+    pod = kind("Deployment")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+    [_, seconds] = container["lifecycle"]["preStop"]["exec"]["command"]
+
+    # /readyz is 503 without a usable key: then all pods would leave, and the admin with them.
+    assert all(probe == {"path": "/healthz", "port": "http"} for probe in probes.values())
+    assert pod["terminationGracePeriodSeconds"] > int(seconds) + 20 + FAREWELL_SECONDS
 
 
 def test_it_sets_variables_that_exist_and_those_that_several_pods_must_share() -> None:
