@@ -11,7 +11,7 @@ from typing import Final, Literal
 from keys.changes import Changes, Disabling, ParkRow
 from keys.lanes import Lanes
 from keys.ledger import Ledger
-from keys.ledger.windows import Take, key_day
+from keys.ledger.windows import Take, key_day, key_limit
 from keys.rules import ParkReason, Rest, Verdict
 from keys.standing import KeyStanding
 from keys.turns import Turns
@@ -24,7 +24,7 @@ __all__ = ["Disabling", "Lease", "ParkRow", "Pool", "PoolKey", "Unavailable"]
 
 @dataclass(frozen=True, slots=True)
 class PoolKey:
-    """One key as the pool lends it. ``daily_limit`` None: API_KEY_DAILY_LIMIT; 0: no limit.
+    """One key as the pool lends it. ``daily_limit`` None: what its kind has (key_limit); 0: no limit.
 
     Keys of a lower ``rank`` are lent before all of a higher one.
     """
@@ -293,7 +293,7 @@ class Pool:
         return (Take(key_day(key.id, limit, now)),) if limit else ()
 
     def _limit(self, key: PoolKey) -> int:
-        return self._daily_limit if key.daily_limit is None else key.daily_limit
+        return key_limit(key.kind, key.daily_limit, self._daily_limit)
 
     def _enter(self, key_id: int) -> None:
         self._in_flight[key_id] = self._in_flight.get(key_id, 0) + 1

@@ -17,7 +17,9 @@ def _(text: str) -> str:
 HELP: Final[Mapping[str, str]] = {
     "max_requests_per_minute": _("Requests per minute, for each member."),
     "max_requests_per_day_per_ip": _("Requests per day from one address."),
-    "api_key_daily_limit": _("Requests per key and Google day (Pacific time); hard."),
+    "api_key_daily_limit": _(
+        "Requests per AI Studio key and Google day (Pacific time); hard. Vertex credentials have only one of their own."
+    ),
     "fake_streaming": _("Fetch the whole answer first while the client is kept alive; false passes it on as it comes."),
     "max_empty_responses": _("Further attempts after an empty answer."),
     "max_attempts": _("Attempts (key uses) for one request at the most, racers included."),

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 MINUTE: Final = 60.0
 PACIFIC: Final = ZoneInfo("America/Los_Angeles")
+# A value of keys.models.Key.Kind.
+AI_STUDIO: Final = "ai_studio"
 
 # Midnights of every zone in use fall on quarters of an hour, so a day can be looked up by its quarter.
 _QUARTER: Final = 900
@@ -133,6 +135,17 @@ def member_slots(member_id: int, limit: int) -> Slots:
 def address_day(address: str, limit: int, now: float, zone: tzinfo) -> Window:
     """Return the window of an address's requests on the day of ``zone``."""
     return _of_day(f"address:{address}:day", limit, now, zone)
+
+
+def key_limit(kind: str, own: int | None, default: int) -> int:
+    """Return how many requests a key of this kind (keys.models.Key.Kind) has in a day; 0 is no limit.
+
+    ``own`` is the key's own limit, None when it has none. ``default`` is API_KEY_DAILY_LIMIT, which is there for the
+    short days of free keys of AI Studio: who uses Vertex AI pays for each request, or has another quota.
+    """
+    if own is not None:
+        return own
+    return default if kind == AI_STUDIO else 0
 
 
 def key_day(key_id: int, limit: int, now: float) -> Window:

@@ -16,6 +16,9 @@ from keys.importing import Credential, is_usable
 from keys.models import Key, Source
 
 LARGEST_LIMIT = 2**31 - 1
+DAILY_LIMIT_HELP = _(
+    "Requests per Google day (Pacific time); 0: no limit. Empty: API_KEY_DAILY_LIMIT, for Vertex credentials no limit."
+)
 _PRIVATE = {"autocomplete": "off", "spellcheck": "false"}
 
 
@@ -25,6 +28,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Key
         fields = ("label", "kind", "daily_limit")
+        help_texts = {"daily_limit": DAILY_LIMIT_HELP}
 
 
 class NewKeyForm(KeyForm):
@@ -127,5 +131,5 @@ class LimitForm(forms.Form):
         min_value=0,
         validators=[MaxValueValidator(LARGEST_LIMIT)],
         widget=UnfoldAdminIntegerFieldWidget(),
-        help_text=_("Requests per Google day (Pacific time); 0: no limit. Empty: API_KEY_DAILY_LIMIT."),
+        help_text=DAILY_LIMIT_HELP,
     )

@@ -14,7 +14,7 @@ from typing import Final
 from django.db.models import Count, Max, Q, Sum
 
 from keys import vault
-from keys.ledger.windows import PACIFIC
+from keys.ledger.windows import PACIFIC, key_limit
 from keys.models import Key, Park, Usage
 from proxy.models import Attempt, Outcome
 from proxy.runtime import current_behaviour
@@ -78,7 +78,7 @@ def facts_of(keys: Sequence[Key], now: datetime) -> dict[int, Facts]:
     default = current_behaviour().api_key_daily_limit
     found = {}
     for key in keys:
-        limit = default if key.daily_limit is None else key.daily_limit
+        limit = key_limit(key.kind, key.daily_limit, default)
         count, seen = used.get(key.pk, 0), tried.get(key.pk, _Tried())
         found[key.pk] = Facts(
             state=_state(key, parks[key.pk], limit, count),
@@ -102,8 +102,7 @@ def ids_in_state(wanted: State, now: datetime) -> set[int]:
     return {
         key.pk
         for key in keys
-        if _state(key, parks[key.pk], default if key.daily_limit is None else key.daily_limit, used.get(key.pk, 0))
-        is wanted
+        if _state(key, parks[key.pk], key_limit(key.kind, key.daily_limit, default), used.get(key.pk, 0)) is wanted
     }
 
 

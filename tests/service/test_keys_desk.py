@@ -124,6 +124,21 @@ def test_the_list_tells_use_success_and_the_last_error(browser: Client) -> None:
     assert not any(secret in shown for secret in SECRETS)
 
 
+def test_the_limit_for_all_keys_is_not_one_of_a_vertex_credential(browser: Client, settings: Any) -> None:
+    studio, vertex = add(ONE, TWO)
+    Key.objects.filter(pk=vertex.pk).update(kind=Key.Kind.VERTEX_SERVICE_ACCOUNT)
+    limit = settings.BEHAVIOUR.api_key_daily_limit
+    for one in (studio, vertex):
+        day = google_day(timezone.now())
+        Usage.objects.create(kind="key", subject=str(one.pk), day=day, model="gemini-2.5-pro", requests=limit)
+
+    shown = page(browser.get(LIST, {"state": "exhausted"}))
+
+    assert f"{limit} / {limit}" in row_of(shown, studio)
+    assert f"…{vertex.tail}" not in shown
+    assert f"{limit} / {limit}" not in row_of(page(browser.get(LIST)), vertex)
+
+
 @pytest.mark.parametrize("state", ["ready", "parked", "exhausted", "disabled", "undecryptable"])
 def test_the_list_filters_by_every_state(browser: Client, state: str) -> None:
     keys = dict(zip(["ready", "parked", "exhausted", "disabled", "undecryptable"], add(*SECRETS[:5]), strict=True))

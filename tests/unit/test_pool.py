@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.ledger.memory import MemoryLedger
-from keys.ledger.windows import Refusal, Standing, Take, Window
+from keys.ledger.windows import Refusal, Standing, Take, Window, key_limit
 from keys.pool import Disabling, Lease, ParkRow, Pool, PoolKey, Unavailable
 from keys.rules import Outcome, ParkReason, Rest, Verdict, next_pacific_midnight
 
@@ -336,6 +337,34 @@ async def test_a_used_up_day_is_remembered_over_changes_to_anything_else() -> No
     assert (pool.usable(NOW), await use(pool)) == (1, 1)
     pool.replace([key(1), key(2), key(3)], [], daily_limit=3, revision=4)
     assert pool.usable(NOW) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "limit"),
+    [
+        ("ai_studio", None, 100),
+        ("ai_studio", 7, 7),
+        ("ai_studio", 0, 0),
+        ("vertex_service_account", None, 0),
+        ("vertex_service_account", 7, 7),
+        ("vertex_express", None, 0),
+        ("vertex_express", 7, 7),
+    ],
+)
+def test_the_limit_for_all_is_of_ai_studio_keys_and_every_key_may_have_its_own(
+    kind: str, own: int | None, limit: int
+) -> None:
+    assert key_limit(kind, own, 100) == limit
+
+
+async def test_a_service_account_serves_on_when_the_day_of_the_keys_is_used_up() -> None:
+    pool = Pool(MemoryLedger())
+    pool.replace([key(1), replace(key(2), kind="vertex_service_account")], [], daily_limit=2, revision=1)
+
+    used = [await use(pool) for _ in range(9)]
+
+    assert sorted(used) == [1, 1, *[2] * 7]
+    assert [standing.daily_limit for standing in pool.standings(NOW)] == [2, 0]
 
 
 async def test_a_day_limit_of_zero_means_no_limit() -> None:
