@@ -110,7 +110,12 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         secret=True,
     ),
     Variable("VERTEX_EXPRESS_API_KEY", NAMES, (), "API keys of Vertex AI in express mode.", secret=True),
-    Variable("VERTEX_LOCATION", LOCATION, "global", "Where service accounts call Vertex AI: `global`, a region, `us` or `eu`."),
+    Variable(
+        "VERTEX_LOCATION",
+        LOCATION,
+        "global",
+        "Where service accounts call Vertex AI: `global`, a region, `us` or `eu`.",
+    ),
     Variable("VERTEX_BASE_URL", URL, "", "Where Vertex AI is; empty: Google's address for the location."),
     Variable("HOST", TEXT, "0.0.0.0", "Address to listen on."),  # noqa: S104 - a container must listen on all
     Variable("PORT", whole(0, 65535), 7860, "Port to listen on; 0 takes a free one."),

@@ -117,7 +117,7 @@ class Pool:
         ]
 
     def kinds(self, model: str) -> set[str]:
-        """Return the kinds of keys that can reach ``model``."""
+        """Return the kinds of keys, those of enabled ones, that can reach ``model``."""
         return {kind for kind in self._kinds if self._serves(kind, model)}
 
     def replace(
@@ -136,7 +136,7 @@ class Pool:
         """
         limits = {key_id: self._limit(key) for key_id, key in self._keys.items()}
         self._keys = {key.id: key for key in keys}
-        self._kinds = frozenset(key.kind for key in self._keys.values())
+        self._kinds = frozenset(key.kind for key in self._keys.values() if not key.disabled)
         self._daily_limit = daily_limit
         self._most_at_once = most_at_once
         self._changes.replace(parks, revision)

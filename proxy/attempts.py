@@ -17,7 +17,7 @@ from proxy.retry import Patience
 from proxy.translation.reply import Delta, Translator, Usage
 from proxy.unsaid import unsaid
 from proxy.upstream.errors import Cut, Garbled, Refused, Silent, Unreachable, UpstreamError
-from proxy.upstream.ways import Upstream
+from proxy.upstream.ways import AI_STUDIO, Upstream
 
 OUTCOMES: Final = {
     Unreachable: Outcome.UNAVAILABLE,
@@ -60,7 +60,8 @@ class Translation(Protocol):
 class Asked:
     """What every attempt of a request sends, and what it may use. ``deadline`` is in the loop's time.
 
-    ``vertex`` is what a call to Vertex AI says besides, in its generationConfig.
+    ``vertex`` is what a call to Vertex AI says besides, in its generationConfig; ``studio_body`` is the body for AI
+    Studio keys where that is another.
     """
 
     model: str
@@ -71,6 +72,11 @@ class Asked:
     method: str = "generateContent"
     translator: Callable[[], Translation] = Translator
     vertex: Mapping[str, Any] = field(default_factory=dict)
+    studio_body: bytes | None = None
+
+    def body_for(self, kind: str) -> bytes:
+        """Return the body that a key of this kind (keys.models.Key.Kind) sends."""
+        return self.body if self.studio_body is None or kind != AI_STUDIO else self.studio_body
 
     @property
     def patience(self) -> Patience:
@@ -120,8 +126,9 @@ class Attempt:
         self._body = asked.body
         self._heard = False
         self._deadline = Deadline(asked.deadline)
+        body = asked.body_for(lease.key.kind)
         self._answer = upstream.ask(
-            lease.key, lease.model, asked.body, method=asked.method, stream=asked.stream, more=asked.vertex
+            lease.key, lease.model, body, method=asked.method, stream=asked.stream, more=asked.vertex
         )
 
     async def open(self, pass_on: Callable[[list[Delta]], bool]) -> list[Delta]:

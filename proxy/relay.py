@@ -45,7 +45,8 @@ class Ask:
     ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
     With ``has_tools`` the thought signatures of calls are kept. With ``passes_empty`` an answer that stays empty
     after all attempts is passed on as it came, for clients that read Google's own words. ``vertex`` is what a call
-    to Vertex AI says besides, in its generationConfig.
+    to Vertex AI says besides, in its generationConfig; ``studio_body`` is the body for AI Studio keys where that is
+    another.
     """
 
     request_id: int
@@ -65,6 +66,7 @@ class Ask:
     has_tools: bool = False
     passes_empty: bool = False
     vertex: Mapping[str, Any] = field(default_factory=dict)
+    studio_body: bytes | None = None
 
 
 class Relay:
@@ -264,6 +266,7 @@ class Exchange:
             behaviour=behaviour,
             translator=ask.translator,
             vertex=ask.vertex,
+            studio_body=ask.studio_body,
         )
         voices = [
             Voice(

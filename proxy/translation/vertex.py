@@ -1,4 +1,4 @@
-"""A body for the Gemini API -> the body that Vertex AI takes. Pure.
+"""A body for the Gemini API -> the body that Vertex AI takes, and the other way round. Pure.
 
 What differs: Google's discovery documents of generativelanguage v1beta and aiplatform v1beta1.
 """
@@ -25,6 +25,14 @@ _TOOL_CONFIG: Final = frozenset({"includeserversidetoolinvocations"})
 _PART: Final = frozenset({"partmetadata", "toolcall", "toolresponse"})
 _RESPONSE: Final = frozenset({"willcontinue"})
 
+# Fields that only Vertex knows, and that say how it should work rather than what it should do: the Gemini API gives the
+# same question an answer without them. A tool, a file or a screen for prompts is not among them: an answer without
+# these would be one to something else.
+_VERTEX_ROOT: Final = frozenset({"labels"})
+_VERTEX_CONFIG: Final = frozenset({"audiotimestamp", "routingconfig", "modelconfig"})
+_VERTEX_SAFETY: Final = frozenset({"method"})
+_VERTEX_CALLING: Final = frozenset({"streamfunctioncallarguments"})
+
 
 def extras(chat: Chat, resolved: Resolved) -> Json:
     """Return the fields of generationConfig that a model takes on Vertex and refuses on the Gemini API."""
@@ -42,6 +50,34 @@ def adapted(body: bytes, method: str, more: Mapping[str, Any]) -> bytes:
     if method == "countTokens":
         document = _flat(document)
     return orjson.dumps(_request(document, more if method == "generateContent" else {}))
+
+
+def for_ai_studio(document: Json) -> Json:
+    """Return a native body, written for Vertex perhaps, without what the Gemini API would refuse it for.
+
+    It costs nothing where there is nothing to drop: the contents are not looked at, and stay the same object.
+    """
+    changed: Json = {}
+    for name, value in _without(document, _VERTEX_ROOT).items():
+        match _plain(name):
+            case "generationconfig":
+                changed[name] = _without(value, _VERTEX_CONFIG)
+            case "safetysettings":
+                changed[name] = _each_without(value, _VERTEX_SAFETY)
+            case "toolconfig":
+                changed[name] = _calling(value)
+            case _:
+                changed[name] = value
+    return changed
+
+
+def _calling(config: Any) -> Any:
+    if not isinstance(config, dict):
+        return config
+    return {
+        name: _without(value, _VERTEX_CALLING) if _plain(name) == "functioncallingconfig" else value
+        for name, value in config.items()
+    }
 
 
 def _flat(document: Json) -> Json:
@@ -109,6 +145,10 @@ def _without(document: Any, names: frozenset[str]) -> Any:
     if not isinstance(document, dict):
         return document
     return {name: value for name, value in document.items() if _plain(name) not in names}
+
+
+def _each_without(value: Any, names: frozenset[str]) -> Any:
+    return [_without(one, names) for one in value] if isinstance(value, list) else _without(value, names)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -20,6 +20,8 @@ from proxy.paths import Dialect
 from proxy.relay import Ask
 from proxy.translation.native import EventEncoder, NativeTranslator, PlainTranslator, only_event
 from proxy.translation.profiles import Resolved
+from proxy.translation.vertex import for_ai_studio
+from proxy.upstream.ways import AI_STUDIO
 from proxy.views.answering import collected, streamed
 from proxy.views.entrance import document_of, member_of, model_of, runtime_of
 
@@ -54,6 +56,9 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         raise errors.UnknownPath(UNKNOWN_VERB, {"verb": Quoted(verb[:60]), "verbs": ", ".join(VERBS)})
     runtime = runtime_of(request, member)
     resolved = model_of(model, runtime, known.method)
+    kinds = request.house.pool.kinds(resolved.name)
+    is_mixed = AI_STUDIO in kinds and len(kinds) > 1
+    body, studio_body = await aside(request, _bodies, request, resolved, is_mixed=is_mixed)
     ask = Ask(
         request_id=request.request_id,
         member=member,
@@ -62,7 +67,8 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         model=model,
         upstream_model=resolved.name,
         runtime=runtime,
-        body=await aside(request, _body, request, resolved),
+        body=body,
+        studio_body=studio_body,
         method=known.method,
         stream=known.streams,
         upstream_stream=known.streams,
@@ -84,15 +90,23 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
     )
 
 
-def _body(request: ApiRequest, resolved: Resolved) -> bytes:
-    """Return the body as it came; only what a -search alias stands for is added."""
+def _bodies(request: ApiRequest, resolved: Resolved, *, is_mixed: bool) -> tuple[bytes, bytes | None]:
+    """Return the body as it came; only what a -search alias stands for is added. And one for AI Studio keys, or None.
+
+    Where keys of AI Studio and of Vertex AI take turns (``is_mixed``), a field that only Vertex knows would be refused
+    by every other key. Where only AI Studio's serve, Google's refusal is the truth, and the body stays as it is.
+    """
     document: Any = document_of(request)
     if not isinstance(document, dict):
         raise errors.BadRequest(NOT_AN_OBJECT)
     if resolved.thinking is not None:
         raise errors.BadRequest(NO_ALIAS, {"model": Quoted(resolved.asked[:120])}, param="model")
-    if not resolved.search:
-        return bytes(request.body)
-    tools = document.get("tools") or []
-    tools = tools if isinstance(tools, list) else [tools]
-    return orjson.dumps(document | {"tools": [*tools, {"googleSearch": {}}]})
+    body = bytes(request.body)
+    if resolved.search:
+        tools = document.get("tools") or []
+        tools = tools if isinstance(tools, list) else [tools]
+        document |= {"tools": [*tools, {"googleSearch": {}}]}
+        body = orjson.dumps(document)
+    if not is_mixed or (fit := for_ai_studio(document)) == document:
+        return body, None
+    return body, orjson.dumps(fit)

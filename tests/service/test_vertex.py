@@ -307,6 +307,41 @@ def test_a_native_body_is_made_fit_for_vertex(fake: FakeGemini, vertex: Callable
     assert fake.generated[0].body == {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
 
+def test_a_native_body_for_vertex_is_taken_by_keys_of_both_kinds(
+    fake: FakeGemini, vertex: Callable[..., Server]
+) -> None:
+    server = vertex(GEMINI_API_KEYS=KEYS[0], GOOGLE_CREDENTIALS_JSON=account(fake))
+    plain = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    body = plain | {"labels": {"team": "a"}}
+
+    with server.client() as client:
+        url = f"/v1beta/models/{MODEL}:generateContent"
+        statuses = [client.post(url, json=body).status_code for _ in range(4)]
+
+    assert statuses == [200] * 4
+    assert sorted((call.on_vertex, "labels" in call.body) for call in fake.generated) == [
+        (False, False),
+        (False, False),
+        (True, True),
+        (True, True),
+    ]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_where_only_ai_studio_keys_serve_a_native_body_stays_as_it_is(
+    fake: FakeGemini, vertex: Callable[..., Server], enabled: bool
+) -> None:
+    credentials = "" if enabled else account(fake)
+    server = vertex(GEMINI_API_KEYS=KEYS[0], GOOGLE_CREDENTIALS_JSON=credentials, ENABLE_VERTEX=enabled)
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "labels": {"team": "a"}}
+    fake.judge = lambda *_: None
+
+    with server.client() as client:
+        assert client.post(f"/v1beta/models/{MODEL}:generateContent", json=body).status_code == 200
+
+    assert fake.generated[0].body == body
+
+
 def test_a_tool_loop_keeps_its_signature_on_vertex(fake: FakeGemini, vertex: Callable[..., Server]) -> None:
     server = vertex(GOOGLE_CREDENTIALS_JSON=account(fake))
     part = {"functionCall": {"name": "dice", "args": {}}, "thoughtSignature": "c2lnbmVk"}

@@ -63,6 +63,53 @@ def test_what_vertex_does_not_know_is_left_out(given_body: Any, wanted: Any) -> 
     assert adapted(given_body) == wanted
 
 
+ONLY_ON_VERTEX = {
+    "labels": ({"contents": USER, "labels": {"team": "a"}}, {"contents": USER}),
+    "how audio, routing and models are chosen": (
+        {
+            "contents": USER,
+            "generationConfig": {"audioTimestamp": True, "routing_config": {}, "modelConfig": {}, "topK": 1},
+        },
+        {"contents": USER, "generationConfig": {"topK": 1}},
+    ),
+    "the method of a safety setting": (
+        {"contents": USER, "safety_settings": [{"category": "C", "threshold": "OFF", "method": "SEVERITY"}]},
+        {"contents": USER, "safety_settings": [{"category": "C", "threshold": "OFF"}]},
+    ),
+    "a single safety setting": (
+        {"contents": USER, "safetySettings": {"category": "C", "method": "SEVERITY"}},
+        {"contents": USER, "safetySettings": {"category": "C"}},
+    ),
+    "arguments of calls piece by piece": (
+        {
+            "contents": USER,
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY", "streamFunctionCallArguments": True}},
+        },
+        {"contents": USER, "toolConfig": {"functionCallingConfig": {"mode": "ANY"}}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("given_body", "wanted"), ONLY_ON_VERTEX.values(), ids=ONLY_ON_VERTEX)
+def test_what_only_vertex_knows_is_left_out_for_ai_studio(given_body: Any, wanted: Any) -> None:
+    assert vertex.for_ai_studio(given_body) == wanted
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"contents": USER, "safetySettings": {"category": "C"}, "toolConfig": None, "generationConfig": None},
+        {"contents": [{"parts": [{"functionCall": {"name": "f", "args": {"labels": 1, "method": 2}}}]}]},
+        {"contents": USER, "tools": [{"enterpriseWebSearch": {}}, {"retrieval": {}}]},
+        {"contents": USER, "modelArmorConfig": {"promptTemplateName": "p"}},
+        {"contents": [{"parts": [{"fileData": {"fileUri": "gs://bucket/a.pdf"}}]}]},
+        {"contents": 1, "safetySettings": [None, 1], "toolConfig": {"functionCallingConfig": 1}},
+    ],
+)
+def test_what_a_question_is_about_is_not_dropped_without_a_word(body: Any) -> None:
+    assert vertex.for_ai_studio(body) == body
+
+
 def test_a_content_without_a_role_is_the_users() -> None:
     assert adapted({"contents": [{"parts": [{"text": "hi"}]}]}) == {"contents": USER}
 
