@@ -27,6 +27,7 @@ from hajimi_site.addresses import plain
 from hajimi_site.channel import Channel
 from hajimi_site.crowd import Crowd
 from hajimi_site.exchange import Exchange, Message
+from hajimi_site.peers import notice_the_gone
 from hajimi_site.replaced import unread
 from hajimi_site.serving import (
     FAREWELL_SECONDS,
@@ -146,6 +147,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         try:
             self._port = self._new_port(host, port)
             self._port.startListening()
+            notice_the_gone(self._port.socket)
         except (OSError, CannotListenError) as error:
             reason = getattr(error, "socketError", error)
             raise CannotListen(f"cannot listen on {host}:{port}: {getattr(reason, 'strerror', reason)}") from None

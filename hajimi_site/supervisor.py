@@ -11,6 +11,8 @@ from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 
+from hajimi_site.peers import notice_the_gone
+
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 # A worker that has lived so long had no trouble at its start: the pauses begin anew.
@@ -33,6 +35,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     # With the protocol named, asyncio sends small answers at once; without, each waits for the one before.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    notice_the_gone(bound)
     try:
         bound.bind(address)
         bound.listen(BACKLOG)
