@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand
 
 from hajimi_site import backups, environment, log_lines, memory
 from hajimi_site.preparing import prepare
-from hajimi_site.supervisor import Supervisor, listening_socket
+from hajimi_site.supervisor import FAREWELL_SECONDS, Supervisor, listening_socket
 from hajimi_site.worker import Leash
 from keys.bootstrap import Bootstrapped
 from keys.redacting import redact
@@ -100,7 +100,7 @@ class Command(BaseCommand):
                 settings.WORKERS,
                 listening,
                 environment={**settings.GIVEN_ENVIRONMENT, "HAJIMI_COUNTS_DIR": counts},
-                drain_seconds=settings.DRAIN_SECONDS,
+                patience_seconds=settings.DRAIN_SECONDS + FAREWELL_SECONDS,
                 on_ready=self._announce,
             )
             asyncio.run(supervisor.run())
