@@ -106,7 +106,8 @@ class Supervisor:
     """Keeps ``count`` workers serving ``listener``. ``command`` starts one; it gets the two descriptors as arguments.
 
     SIGTERM and SIGINT end all workers, each with its drain; what is left after ``patience_seconds`` is killed. SIGHUP
-    replaces the workers one by one: the old one goes when the new one listens, so no client is refused.
+    replaces the workers one by one: the old one goes when the new one listens, so no client is refused. Where a worker
+    cannot go like that, ``no_rolling`` says so in words, and SIGHUP only logs it.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Supervisor:
         environment: Mapping[str, str],
         patience_seconds: float,
         on_ready: Callable[[int], None],
+        no_rolling: str = "",
     ) -> None:
         self._command = command
         self._count = count
@@ -125,6 +127,7 @@ class Supervisor:
         self._environment = environment
         self._patience_seconds = patience_seconds
         self._on_ready = on_ready
+        self._no_rolling = no_rolling
         # Who serves now under each number, and every process that has not ended, retired and starting ones too.
         self._workers: dict[int, Worker] = {}
         self._alive: set[Worker] = set()
@@ -267,6 +270,9 @@ class Supervisor:
             self._is_rolling = False
 
     def _on_roll_signal(self) -> None:
+        if self._no_rolling:
+            logger.error(self._no_rolling)
+            return
         self._rolls_wanted += 1
         if not self._is_rolling:
             self._keep(self._roll_while_wanted())

@@ -27,6 +27,11 @@ from keys.redacting import redact
 
 YOUNG_OBJECTS = 20_000
 
+NO_ROLLING = {
+    "granian": "SERVER=granian cannot replace its processes without refusing requests (it listens until it ends): "
+    "SIGHUP does nothing. Restart hajimi, or use another server."
+}
+
 logger = logging.getLogger("hajimi")
 
 
@@ -102,6 +107,7 @@ class Command(BaseCommand):
                 environment={**settings.GIVEN_ENVIRONMENT, "HAJIMI_COUNTS_DIR": counts},
                 patience_seconds=settings.DRAIN_SECONDS + FAREWELL_SECONDS,
                 on_ready=self._announce,
+                no_rolling=NO_ROLLING.get(settings.SERVER, ""),
             )
             asyncio.run(supervisor.run())
         if ours := backups.plan():
