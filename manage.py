@@ -9,6 +9,11 @@ import sys
 
 def main() -> None:
     """Run the command named on the command line; a bad environment value ends in one line."""
+    if sys.argv[1:2] == ["serve"]:
+        # Before the seconds that importing everything takes.
+        from hajimi_site import early_signals
+
+        early_signals.note()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hajimi_site.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

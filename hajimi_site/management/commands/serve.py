@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
-from hajimi_site import backups, environment, log_lines, memory
+from hajimi_site import backups, early_signals, environment, log_lines, memory
 from hajimi_site.preparing import prepare
 from hajimi_site.supervisor import FAREWELL_SECONDS, Supervisor, listening_socket
 from hajimi_site.worker import Leash
@@ -49,6 +49,7 @@ class Command(BaseCommand):
         redact.keep(environment.secrets_in(os.environ))
         memory.give_back_large_blocks()
         log_lines.spare_what_no_line_says()
+        early_signals.obey()
         if options["listener"] is not None:
             if options["prepare"]:
                 prepare()
@@ -87,6 +88,7 @@ class Command(BaseCommand):
         def on_ready(_: int) -> None:
             _freeze()
             leash.ready(server.loop)
+            early_signals.hand_over()
 
         with socket.socket(fileno=listener) as listening:
             server = _server(on_ready=on_ready, listener=listening)
@@ -99,6 +101,7 @@ class Command(BaseCommand):
         except OSError as error:
             reason = f"cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}"
             raise ImproperlyConfigured(f"{reason}.") from None
+        early_signals.obey()
         with tempfile.TemporaryDirectory(prefix="hajimi-counts-", ignore_cleanup_errors=True) as counts:
             supervisor = Supervisor(
                 [sys.executable, *_interpreter_options(), str(settings.BASE_DIR / "manage.py"), "serve"],
@@ -120,6 +123,7 @@ class Command(BaseCommand):
     def _announce(self, port: int) -> None:
         host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
         self._say(f"hajimi {settings.VERSION} listening on http://{host}:{port}")
+        early_signals.hand_over()
 
 
 def _server(*, on_ready: Callable[[int], None], listener: socket.socket | None = None) -> Any:
@@ -148,6 +152,7 @@ def _server(*, on_ready: Callable[[int], None], listener: socket.socket | None =
 def _run(server: Any) -> None:
     from hajimi_site.serving import CannotListen
 
+    early_signals.obey()
     try:
         server.run()
     except CannotListen as error:
