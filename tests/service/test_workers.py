@@ -213,6 +213,17 @@ def test_an_answer_that_is_under_way_outlives_its_retired_process(gemini: FakeGe
 
 
 @ON_REDIS
+def test_what_a_start_has_to_tell_is_told_again_when_processes_are_replaced(start: Start) -> None:
+    server = start(WORKERS=2, PASSWORD="")
+    assert server.output.count("WARNING: PASSWORD is unset") == 1
+
+    server.signal(signal.SIGHUP)
+
+    until(lambda: "All processes are new" in server.output, 60)
+    assert server.output.count("WARNING: PASSWORD is unset") == 2
+
+
+@ON_REDIS
 def test_granian_says_that_it_cannot_replace_its_processes_and_goes_on(start: Start) -> None:
     server = start(WORKERS=2, SERVER="granian")
     before = children(server)

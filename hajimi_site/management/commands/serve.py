@@ -52,7 +52,7 @@ class Command(BaseCommand):
         early_signals.obey()
         if options["listener"] is not None:
             if options["prepare"]:
-                prepare()
+                self._prepare()
             self._work(options["listener"], options["supervisor"])
             return
         if settings.WORKERS > 1 and not settings.REDIS_URL:
@@ -60,12 +60,15 @@ class Command(BaseCommand):
                 f"WORKERS is set to {settings.WORKERS}, but REDIS_URL is not set: more than one process need a Redis, "
                 "or each would count limits by itself."
             )
-        told = backups.notes()
-        self._tell(prepare(), told)
+        self._prepare()
         if settings.WORKERS > 1:
             self._supervise()
         else:
             self._serve()
+
+    def _prepare(self) -> None:
+        told = backups.notes()
+        self._tell(prepare(), told)
 
     def _tell(self, brought: Bootstrapped, told: Sequence[str]) -> None:
         for note in (*settings.ENVIRONMENT_NOTES, *told, *brought.notes):
@@ -74,7 +77,7 @@ class Command(BaseCommand):
             self._say(f"Admin account {brought.admin_username}, password {brought.admin_password} (shown only once)")
 
     def _say(self, line: str) -> None:
-        self.stdout.write(line)
+        self.stdout.write(log_lines.told(line, settings.LOG_FORMAT))
         self.stdout.flush()
 
     def _serve(self) -> None:
