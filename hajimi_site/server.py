@@ -42,9 +42,10 @@ from proxy.errors import LimitReached, NotReady
 
 BACKLOG: Final = 1024
 SWEEP_SECONDS: Final = 1.0
-# After the drain and the farewell: for last bytes to leave, and then for everything else.
+# After the drain and the farewell: for last bytes to leave, and then for everything else, which is above all the
+# journal (10 s at most) and the last snapshot (15 s at most).
 FLUSH_SECONDS: Final = 2.0
-EXIT_SECONDS: Final = 20.0
+EXIT_SECONDS: Final = 28.0
 GOING_AWAY: Final = 1001
 TOLD_AGAIN_SECONDS: Final = 60.0
 

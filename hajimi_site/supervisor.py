@@ -18,8 +18,8 @@ LONGEST_PAUSE_SECONDS: Final = 30.0
 # A worker that has lived so long had no trouble at its start: the pauses begin anew.
 SETTLED_SECONDS: Final = 60.0
 START_SECONDS: Final = 120.0
-# What a worker needs after DRAIN_SECONDS: see hajimi_site.server.
-FAREWELL_SECONDS: Final = 30.0
+# What a worker may need after DRAIN_SECONDS: then it ends itself, see hajimi_site.server.
+FAREWELL_SECONDS: Final = 36.0
 BACKLOG: Final = 1024
 
 # One byte each way: the worker says that it listens, the supervisor that the worker is to go in peace.

@@ -150,7 +150,7 @@ async def test_hajimi_ends_in_time_while_postgresql_is_away(on_postgres: Server,
 
     on_postgres.stop(seconds=40)
 
-    # Its own last word (hajimi_site.server) comes after 32 s.
+    # Its own last word (hajimi_site.server) comes after 40 s.
     assert time.monotonic() - began < 35
     assert "The journal ends with 5 entries unwritten: the database is away." in on_postgres.output
     assert "Traceback" not in on_postgres.output
