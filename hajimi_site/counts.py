@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.api import House
+from proxy.journal import Journal
 from proxy.live import FIRST_OUTPUT_BOUNDS
 
 WRITE_SECONDS: Final = 1.0
@@ -34,7 +35,8 @@ class Counts:
     first_output_seconds: float = 0.0
     in_flight: int = 0
     journal_depth: int = 0
-    # Entries written, answers that went out before theirs was (late), entries the database took only in part (lost).
+    # Entries written, answers that went out before theirs was (late), entries the database took only in part (lost),
+    # refusals left out because the line was full (skipped).
     journal: dict[str, int] = field(default_factory=dict)
     upstream_outages: int = 0
     # By process number.
@@ -62,7 +64,7 @@ def of_process(house: House) -> Counts:
         first_output_seconds=total.first_output_ms / 1000,
         in_flight=len(live.running),
         journal_depth=house.journal.depth,
-        journal={"written": house.journal.written, "late": house.journal.late, "lost": house.journal.lost},
+        journal=_became(house.journal),
         upstream_outages=house.relay.breaker.open,
         memory={pid: _resident_bytes()},
         cpu_seconds={pid: times.user + times.system},
@@ -117,6 +119,10 @@ class SharedCounts:
                 # One may be unreadable: of another version.
                 with contextlib.suppress(OSError, ValueError, TypeError):
                     yield _of_file(path)
+
+
+def _became(journal: Journal) -> dict[str, int]:
+    return {"written": journal.written, "late": journal.late, "lost": journal.lost, "skipped": journal.skipped}
 
 
 def _added(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:

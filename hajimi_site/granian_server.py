@@ -58,7 +58,7 @@ class Server:
 
     async def _live(self) -> None:
         self.loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self.end)
         try:
             await self._application.start()
@@ -94,5 +94,5 @@ class Server:
         self._signals += 1
         self._signalled.set()
 
-    # Another process takes over: what runs here has as long as in a drain.
+    # Never asked of it: it cannot stop listening, so that its supervisor replaces no process (see the serve command).
     retire = end

@@ -101,3 +101,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             document["error"] = redact(self.formatException(record.exc_info))
         return orjson.dumps(document, default=str).decode()
+
+
+def told(sentence: str, log_format: str, *, level: int = logging.INFO) -> str:
+    """Return a sentence of the start, which is for people and so stands alone, as LOG_FORMAT wants it."""
+    if log_format != "json":
+        return sentence
+    return JsonFormatter().format(logging.LogRecord("hajimi", level, "", 0, sentence, None, None))

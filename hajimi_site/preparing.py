@@ -6,15 +6,16 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.core.management.commands import migrate
 from django.db import Error, connection, connections
 from django.db.migrations.loader import MigrationLoader
 
-from hajimi_site import backups
+from hajimi_site import backups, early_signals
 from keys import vault
 from keys.bootstrap import Bootstrapped, bootstrap
 
@@ -25,13 +26,15 @@ ADVISORY_LOCK: Final = int.from_bytes(b"hajimi", "big")
 def prepare() -> Bootstrapped:
     """Bring the database up to date, and the environment into it. Raises ImproperlyConfigured in plain words.
 
-    Any number of processes and machines may begin at once: they go one after the other.
+    Any number of processes and machines may begin at once: they go one after the other. A signal that says to stop is
+    obeyed between two migrations (SystemExit).
     """
     try:
         with one_at_a_time():
             backups.restore_if_needed()
             _refuse_newer()
-            call_command("migrate", interactive=False, verbosity=0)
+            call_command(_Migrate(), interactive=False, verbosity=0)
+            early_signals.obey()
             return bootstrap(
                 keys=settings.GEMINI_API_KEYS,
                 express_keys=settings.VERTEX_EXPRESS_API_KEY,
@@ -47,6 +50,15 @@ def prepare() -> Bootstrapped:
         raise ImproperlyConfigured(f"the database ({connection.vendor}) cannot be used: {reason}.") from None
     finally:
         connections.close_all()
+
+
+class _Migrate(migrate.Command):
+    """Django's own, told to stop between two migrations."""
+
+    def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
+        """Hear of each step before it is taken."""
+        if action == "apply_start":
+            early_signals.obey()
 
 
 @contextlib.contextmanager
@@ -78,13 +90,14 @@ def _folder_lock(folder: Path) -> Iterator[None]:
             if folder == settings.DATA_DIR:
                 folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context((folder / "start.lock").open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with early_signals.waiting():
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
 def _advisory_lock() -> Iterator[None]:
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor, early_signals.waiting():
         cursor.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
     try:
         yield

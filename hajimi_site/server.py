@@ -27,6 +27,7 @@ from hajimi_site.addresses import plain
 from hajimi_site.channel import Channel
 from hajimi_site.crowd import Crowd
 from hajimi_site.exchange import Exchange, Message
+from hajimi_site.peers import notice_the_gone
 from hajimi_site.replaced import unread
 from hajimi_site.serving import (
     FAREWELL_SECONDS,
@@ -41,9 +42,10 @@ from proxy.errors import LimitReached, NotReady
 
 BACKLOG: Final = 1024
 SWEEP_SECONDS: Final = 1.0
-# After the drain and the farewell: for last bytes to leave, and then for everything else.
+# After the drain and the farewell: for last bytes to leave, and then for everything else, which is above all the
+# journal (10 s at most) and the last snapshot (15 s at most).
 FLUSH_SECONDS: Final = 2.0
-EXIT_SECONDS: Final = 20.0
+EXIT_SECONDS: Final = 28.0
 GOING_AWAY: Final = 1001
 TOLD_AGAIN_SECONDS: Final = 60.0
 
@@ -146,6 +148,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         try:
             self._port = self._new_port(host, port)
             self._port.startListening()
+            notice_the_gone(self._port.socket)
         except (OSError, CannotListenError) as error:
             reason = getattr(error, "socketError", error)
             raise CannotListen(f"cannot listen on {host}:{port}: {getattr(reason, 'strerror', reason)}") from None

@@ -34,6 +34,7 @@ PORT: int = _values["PORT"]
 WORKERS: int = _values["WORKERS"]
 SERVER: str = _values["SERVER"]
 EVENT_LOOP: str = _values["EVENT_LOOP"]
+LOG_FORMAT: str = _values["LOG_FORMAT"]
 REDIS_URL: str = _values["REDIS_URL"]
 REDIS_PREFIX: str = _values["REDIS_PREFIX"]
 REDIS_AWAY: str = _values["REDIS_AWAY"]
@@ -184,9 +185,7 @@ LOGGING = {
         "json": {"()": "hajimi_site.log_lines.JsonFormatter"},
     },
     "filters": {"paths": {"()": "hajimi_site.log_lines.PathFilter"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": _values["LOG_FORMAT"], "filters": ["paths"]}
-    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["paths"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         **{name: {"level": "WARNING"} for name in ("axes", "httpx", "httpcore", "aiohttp", "daphne", "twisted")},

@@ -11,13 +11,15 @@ from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 
+from hajimi_site.peers import notice_the_gone
+
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 # A worker that has lived so long had no trouble at its start: the pauses begin anew.
 SETTLED_SECONDS: Final = 60.0
 START_SECONDS: Final = 120.0
-# What a worker needs after DRAIN_SECONDS: see hajimi_site.server.
-FAREWELL_SECONDS: Final = 30.0
+# What a worker may need after DRAIN_SECONDS: then it ends itself, see hajimi_site.server.
+FAREWELL_SECONDS: Final = 36.0
 BACKLOG: Final = 1024
 
 # One byte each way: the worker says that it listens, the supervisor that the worker is to go in peace.
@@ -33,6 +35,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     # With the protocol named, asyncio sends small answers at once; without, each waits for the one before.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    notice_the_gone(bound)
     try:
         bound.bind(address)
         bound.listen(BACKLOG)
@@ -41,6 +44,10 @@ def listening_socket(host: str, port: int) -> socket.socket:
         raise
     bound.setblocking(False)
     return bound
+
+
+class _NotSpawnedError(Exception):
+    """A process cannot be started; the message is the system's."""
 
 
 class Worker:
@@ -98,8 +105,9 @@ class Worker:
 class Supervisor:
     """Keeps ``count`` workers serving ``listener``. ``command`` starts one; it gets the two descriptors as arguments.
 
-    SIGTERM and SIGINT end all workers, each with its drain; what is left after ``drain_seconds`` and a farewell is
-    killed. SIGHUP replaces the workers one by one: the old one goes when the new one listens, so no client is refused.
+    SIGTERM and SIGINT end all workers, each with its drain; what is left after ``patience_seconds`` is killed. SIGHUP
+    replaces the workers one by one: the old one goes when the new one listens, so no client is refused. Where a worker
+    cannot go like that, ``no_rolling`` says so in words, and SIGHUP only logs it.
     """
 
     def __init__(
@@ -109,15 +117,17 @@ class Supervisor:
         listener: socket.socket,
         *,
         environment: Mapping[str, str],
-        drain_seconds: float,
+        patience_seconds: float,
         on_ready: Callable[[int], None],
+        no_rolling: str = "",
     ) -> None:
         self._command = command
         self._count = count
         self._listener = listener
         self._environment = environment
-        self._drain_seconds = drain_seconds
+        self._patience_seconds = patience_seconds
         self._on_ready = on_ready
+        self._no_rolling = no_rolling
         # Who serves now under each number, and every process that has not ended, retired and starting ones too.
         self._workers: dict[int, Worker] = {}
         self._alive: set[Worker] = set()
@@ -143,7 +153,10 @@ class Supervisor:
     # Starting
 
     async def _start_all(self) -> None:
-        workers = [await self._spawn(number) for number in range(1, self._count + 1)]
+        try:
+            workers = [await self._spawn(number) for number in range(1, self._count + 1)]
+        except _NotSpawnedError as error:
+            raise ImproperlyConfigured(f"no process that serves can be started ({error}).") from None
         self._workers = {worker.number: worker for worker in workers}
         starting = asyncio.create_task(_all_ready(workers))
         stopped = asyncio.create_task(self._stopping.wait())
@@ -159,25 +172,36 @@ class Supervisor:
         self._on_ready(self._listener.getsockname()[1])
 
     async def _spawn(self, number: int, *more: str) -> Worker:
-        ours, theirs = socket.socketpair()
-        descriptors = (self._listener.fileno(), theirs.fileno())
+        """Return a new worker. Raises _NotSpawnedError when the machine has no room for one now."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                *("--listener", str(descriptors[0]), "--supervisor", str(descriptors[1]), "--number", str(number)),
-                *more,
-                pass_fds=descriptors,
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                # A terminal's Ctrl-C is for us; we tell the workers.
-                process_group=0,
-            )
-        finally:
-            theirs.close()
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    process = await self._process(number, theirs, *more)
+                except BaseException:
+                    # Should it live all the same, it ends now: nobody is at this end.
+                    ours.close()
+                    raise
+        except (OSError, RuntimeError) as error:
+            # Where asyncio waits for processes in threads, a RuntimeError says that no thread can be started.
+            raise _NotSpawnedError(getattr(error, "strerror", None) or error) from None
         worker = Worker(number, process, ours)
         self._alive.add(worker)
         worker.ended.add_done_callback(lambda _: self._alive.discard(worker))
         return worker
+
+    async def _process(self, number: int, channel: socket.socket, *more: str) -> asyncio.subprocess.Process:
+        descriptors = (self._listener.fileno(), channel.fileno())
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            *("--listener", str(descriptors[0]), "--supervisor", str(descriptors[1]), "--number", str(number)),
+            *more,
+            pass_fds=descriptors,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            # A terminal's Ctrl-C is for us; we tell the workers.
+            process_group=0,
+        )
 
     # Keeping them
 
@@ -196,14 +220,25 @@ class Supervisor:
                 "Process %d (pid %d) ended by itself (%s); another one starts in %g s.",
                 *(worker.number, worker.pid, _how(code), pause),
             )
-            await asyncio.sleep(pause)
-            if self._workers[worker.number] is not worker:
-                # It was replaced meanwhile.
-                return
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            worker = self._workers[worker.number] = await self._spawn(worker.number)
+            new = None
+            while new is None:
+                await asyncio.sleep(pause)
+                if self._workers[worker.number] is not worker:
+                    # It was replaced meanwhile.
+                    return
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                new = await self._spawned_again(worker.number, pause)
+            worker = self._workers[worker.number] = new
             if await worker.ready():
                 logger.info("Process %d serves again (pid %d).", worker.number, worker.pid)
+
+    async def _spawned_again(self, number: int, pause: float) -> Worker | None:
+        """Return a new worker, None when there can be none now."""
+        try:
+            return await self._spawn(number)
+        except _NotSpawnedError as error:
+            logger.error("Process %d cannot be started (%s); tried again in %g s.", number, error, pause)
+            return None
 
     # Replacing them
 
@@ -211,7 +246,11 @@ class Supervisor:
         """Replace each worker by a new one; the first new one prepares the database for a new version."""
         logger.info("Replacing all processes, one by one.")
         for number in sorted(self._workers):
-            new = await self._spawn(number, *(["--prepare"] if number == 1 else []))
+            try:
+                new = await self._spawn(number, *(["--prepare"] if number == 1 else []))
+            except _NotSpawnedError as error:
+                logger.error("The new process %d cannot be started (%s); the old ones go on.", number, error)
+                return
             if not await new.ready():
                 logger.error("The new process %d did not start; the old ones go on.", number)
                 return
@@ -231,6 +270,9 @@ class Supervisor:
             self._is_rolling = False
 
     def _on_roll_signal(self) -> None:
+        if self._no_rolling:
+            logger.error(self._no_rolling)
+            return
         self._rolls_wanted += 1
         if not self._is_rolling:
             self._keep(self._roll_while_wanted())
@@ -251,7 +293,7 @@ class Supervisor:
         self._listener.close()
         self._signal_all(signal.SIGTERM)
         if ends := {worker.ended for worker in self._alive}:
-            _, late = await asyncio.wait(ends, timeout=self._drain_seconds + FAREWELL_SECONDS)
+            _, late = await asyncio.wait(ends, timeout=self._patience_seconds)
             if late:
                 logger.error("%d processes did not end in time; they are killed.", len(late))
                 self._signal_all(signal.SIGKILL)

@@ -7,7 +7,9 @@ bodies are counted by address. Drain, addresses, requests at once and access lin
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import time
 from types import FrameType
 
 import uvicorn
@@ -22,8 +24,9 @@ class Server(uvicorn.Server):
 
     def __init__(self, application: Application, terms: Terms) -> None:
         limits = terms.limits
+        self._front = Front(application, terms.edge, limits.at_once_per_address)
         config = uvicorn.Config(
-            Front(application, terms.edge, limits.at_once_per_address),
+            self._front,
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -37,6 +40,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._application = application
         self._drain_seconds = limits.drain_seconds
+        self._keep_alive_seconds = limits.keep_alive_seconds
+        self._retiring: asyncio.Task[None] | None = None
         self._terms = terms
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -55,6 +60,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
         self.loop = asyncio.get_running_loop()
+        self.loop.add_signal_handler(signal.SIGHUP, self.end)
         await super().startup(sockets)
         if sockets:
             self._terms.on_ready(sockets[0].getsockname()[1])
@@ -72,8 +78,26 @@ class Server(uvicorn.Server):
         """Begin the drain as a signal does."""
         self.should_exit = True
 
-    # Another process takes over: what runs here has as long as in a drain.
-    retire = end
+    def retire(self) -> None:
+        """Take no new connection; end when those that are open have had their answers. Others take over."""
+        if self._retiring is None:
+            self._retiring = self.loop.create_task(self._retire())
+
+    async def _retire(self) -> None:
+        for server in self.servers:
+            server.close()
+        # A request may be on its way on a connection that is idle: each is closed with its next answer, or as usual.
+        # uvicorn makes these headers of those, once a second (uvicorn.server.Server.on_tick).
+        self.config.encoded_headers.append((b"connection", b"close"))
+        until = time.monotonic() + self._keep_alive_seconds + 1
+        # Over many connections: asking now and then is simpler than an event.
+        while self._has_connections() and (time.monotonic() < until or self._front.running):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        self.end()
+
+    def _has_connections(self) -> bool:
+        websocket = self.config.ws_protocol_class
+        return any(websocket is None or not isinstance(one, websocket) for one in self.server_state.connections)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the drain; a second signal shortens it. Ours, so that the process ends with 0 and not by the signal."""

@@ -92,6 +92,9 @@ class Journal:
         self._settled_count = 0
         self._late_count = 0
         self._lost_count = 0
+        self._skipped_count = 0
+        # Somebody has waited in vain, and nothing was committed since. Only the event loop looks at it.
+        self._is_behind = False
         self._away_since: float | None = None
         self._last_call: float | None = None
         self._hurry = threading.Event()
@@ -124,6 +127,11 @@ class Journal:
         return self._lost_count
 
     @property
+    def skipped(self) -> int:
+        """How many refusals have no entry: they came while the queue was full."""
+        return self._skipped_count
+
+    @property
     def away_seconds(self) -> float:
         """How long the database has been away; 0 while it is there."""
         since = self._away_since
@@ -150,8 +158,23 @@ class Journal:
             timer.cancel()
 
     def _wait_no_longer(self, waiter: _Waiter) -> None:
-        self._late_count += not waiter.done()
+        if not waiter.done():
+            self._late_count += 1
+            self._is_behind = True
         _wake_all([waiter])
+
+    async def close_refused(self, record: Record) -> None:
+        """Hand over a request that was refused before anything was done for it.
+
+        As close, while the database keeps up. Afterwards it must cost its client no wait, and once the queue is full
+        no room: whoever asks again and again would fill the memory.
+        """
+        if self.is_full:
+            self._skipped_count += 1
+        elif self._is_behind:
+            self.post(record)
+        else:
+            await self.close(record)
 
     def post(self, source: Record | Sequence[Change]) -> None:
         """Hand over a record, or parks and disablings, without waiting."""
@@ -282,6 +305,7 @@ class Journal:
             return
 
     def _tell(self, waiters: Sequence[_Waiter], changes: Sequence[Change], revision: int | None) -> None:
+        self._is_behind = False
         _wake_all(waiters)
         if revision is not None:
             self._on_changes_written(changes, revision)

@@ -314,11 +314,16 @@ class Exchange:
             # Written down also when the client goes away while the ledger is asked.
             self._fill_record(outcome, error)
             self._note_end(error)
-            if outcome is Outcome.CANCELLED:
-                # Nobody waits for the last byte any more.
-                self._relay.journal.post(self._record)
-            else:
-                await self._relay.journal.close(self._record)
+            await self._write_down(outcome)
+
+    async def _write_down(self, outcome: Outcome) -> None:
+        if outcome is Outcome.CANCELLED:
+            # Nobody waits for the last byte any more.
+            self._relay.journal.post(self._record)
+        elif not self._record.attempt_count:
+            await self._relay.journal.close_refused(self._record)
+        else:
+            await self._relay.journal.close(self._record)
 
     def _ended_as(self) -> Outcome:
         """Return how the whole answer ended: one that the native dialect passes on may be a block."""

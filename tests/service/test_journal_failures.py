@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from proxy import request_id
+from proxy.journal import PATIENCE_SECONDS
 from tests.databases import ABOUT_SQLITE, locked
 from tests.gemini import FakeGemini, answer
 from tests.own_postgres import NEEDS_OWN_POSTGRES, OwnPostgres
@@ -149,7 +150,7 @@ async def test_hajimi_ends_in_time_while_postgresql_is_away(on_postgres: Server,
 
     on_postgres.stop(seconds=40)
 
-    # Its own last word (hajimi_site.server) comes after 32 s.
+    # Its own last word (hajimi_site.server) comes after 40 s.
     assert time.monotonic() - began < 35
     assert "The journal ends with 5 entries unwritten: the database is away." in on_postgres.output
     assert "Traceback" not in on_postgres.output
@@ -170,6 +171,42 @@ async def test_a_full_queue_refuses_new_requests_and_keeps_what_it_promised(serv
     assert ready == (503, "the journal is full")
     await check_all_is_written(server, answered)
     assert server.chat().status_code == 200
+
+
+@ABOUT_SQLITE
+async def test_a_full_queue_grows_no_further_and_its_refusals_come_at_once(serve: Serve, gemini: FakeGemini) -> None:
+    server = serve(JOURNAL_LIMIT=5)
+    # From then on the admin's password is known without asking the database.
+    numbers(server)
+    with locked(server.data_dir / "hajimi.sqlite3"):
+        answered, _ = split(await ask(server, 40))
+        began = time.monotonic()
+        refused = await ask(server, 100)
+        took = time.monotonic() - began
+        meanwhile = numbers(server)
+
+    check_refused(refused)
+    # Five rounds of twenty: each would wait two seconds for a row of its own.
+    assert took < 5 * PATIENCE_SECONDS
+    assert meanwhile["hajimi_journal_depth", ""] == len(answered) <= 5 + AT_ONCE
+    assert meanwhile["hajimi_journal_entries_total", "skipped"] >= 100
+    await check_all_is_written(server, answered)
+    assert server.chat().status_code == 200
+
+
+@ABOUT_SQLITE
+async def test_who_is_over_a_limit_is_told_at_once_while_the_database_is_away(serve: Serve) -> None:
+    server = serve(MAX_REQUESTS_PER_MINUTE=5)
+    with locked(server.data_dir / "hajimi.sqlite3"):
+        await ask(server, 20)
+        began = time.monotonic()
+        told = await ask(server, 100)
+        took = time.monotonic() - began
+
+    assert {response.status_code for response in told} == {429}
+    assert took < 5 * PATIENCE_SECONDS
+    # There was room: each of them has its row.
+    await until(lambda: is_logged(server, told))
 
 
 @contextmanager

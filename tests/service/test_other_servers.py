@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -91,3 +92,11 @@ def test_a_port_in_use_is_said_in_one_line(serve: Serve, other: str) -> None:
 
     assert "hajimi cannot start: cannot listen on 127.0.0.1:" in str(failure.value)
     assert "Traceback" not in str(failure.value)
+
+
+def test_a_terminal_that_closes_ends_it_like_sigterm(serve: Serve, other: str) -> None:
+    server = serve(SERVER=other)
+
+    server.signal(signal.SIGHUP)
+
+    assert server.wait() == 0

@@ -52,7 +52,8 @@ def attempt(
     here: House, password: str, headers: dict[str, str] | None = None, *, username: str = "admin"
 ) -> httpx.Response:
     """Log in as a fresh browser does."""
-    with httpx.Client(base_url=here.server.base_url, trust_env=False, headers=headers) as browser:
+    # Each costs a third of a second of work, and many may come at once on a busy machine.
+    with httpx.Client(base_url=here.server.base_url, trust_env=False, headers=headers, timeout=50) as browser:
         form = browser.get(LOGIN)
         token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', form.text)
         assert token

@@ -22,6 +22,8 @@ from tests.redises import ON_REDIS, REDIS_URL, forget, fresh_prefix
 from tests.serving import NotStarted, Server, chat, events_of, text_of
 
 Start = Callable[..., Server]
+# The servers that can go in peace.
+ROLLING = ("daphne", "uvicorn")
 
 
 @pytest.fixture
@@ -153,9 +155,12 @@ def test_the_pauses_grow_while_a_worker_dies_again_and_again(start: Start) -> No
 
 
 @ON_REDIS
-def test_replacing_all_processes_refuses_no_request_and_cuts_no_answer(gemini: FakeGemini, start: Start) -> None:
+@pytest.mark.parametrize("name", ROLLING)
+def test_replacing_all_processes_refuses_no_request_and_cuts_no_answer(
+    gemini: FakeGemini, start: Start, name: str
+) -> None:
     gemini.always(answer("one two three", delay=0.01))
-    server = start(WORKERS=2, FAKE_STREAMING=False)
+    server = start(WORKERS=2, FAKE_STREAMING=False, SERVER=name)
     before = set(children(server))
     stop, statuses, faults = threading.Event(), Counter[int](), []
 
@@ -190,9 +195,11 @@ def test_replacing_all_processes_refuses_no_request_and_cuts_no_answer(gemini: F
 
 
 @ON_REDIS
-def test_an_answer_that_is_under_way_outlives_its_retired_process(gemini: FakeGemini, start: Start) -> None:
-    gemini.always(answer("one two three four five six", delay=1.0))
-    server = start(WORKERS=2, FAKE_STREAMING=False, DRAIN_SECONDS=0)
+@pytest.mark.parametrize("name", ROLLING)
+def test_an_answer_that_is_under_way_outlives_its_retired_process(gemini: FakeGemini, start: Start, name: str) -> None:
+    # Longer than a whole replacement and uvicorn's own patience, DRAIN_SECONDS and a farewell of 6 s, after it.
+    gemini.always(answer("one two three four five six", delay=2.5))
+    server = start(WORKERS=2, FAKE_STREAMING=False, DRAIN_SECONDS=0, SERVER=name)
 
     with server.client() as client, client.stream("POST", "/v1/chat/completions", json=chat(stream=True)) as response:
         pieces = response.iter_text()
@@ -203,6 +210,29 @@ def test_an_answer_that_is_under_way_outlives_its_retired_process(gemini: FakeGe
 
     assert text_of(events_of(heard)) == "one two three four five six"
     assert heard.endswith("data: [DONE]\n\n")
+
+
+@ON_REDIS
+def test_what_a_start_has_to_tell_is_told_again_when_processes_are_replaced(start: Start) -> None:
+    server = start(WORKERS=2, PASSWORD="")
+    assert server.output.count("WARNING: PASSWORD is unset") == 1
+
+    server.signal(signal.SIGHUP)
+
+    until(lambda: "All processes are new" in server.output, 60)
+    assert server.output.count("WARNING: PASSWORD is unset") == 2
+
+
+@ON_REDIS
+def test_granian_says_that_it_cannot_replace_its_processes_and_goes_on(start: Start) -> None:
+    server = start(WORKERS=2, SERVER="granian")
+    before = children(server)
+
+    server.signal(signal.SIGHUP)
+
+    until(lambda: "SERVER=granian cannot replace its processes without refusing requests" in server.output)
+    assert server.chat().status_code == 200
+    assert children(server) == before
 
 
 @ON_REDIS

@@ -18,14 +18,19 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
-from hajimi_site import backups, environment, log_lines, memory
+from hajimi_site import backups, early_signals, environment, log_lines, memory
 from hajimi_site.preparing import prepare
-from hajimi_site.supervisor import Supervisor, listening_socket
+from hajimi_site.supervisor import FAREWELL_SECONDS, Supervisor, listening_socket
 from hajimi_site.worker import Leash
 from keys.bootstrap import Bootstrapped
 from keys.redacting import redact
 
 YOUNG_OBJECTS = 20_000
+
+NO_ROLLING = {
+    "granian": "SERVER=granian cannot replace its processes without refusing requests (it listens until it ends): "
+    "SIGHUP does nothing. Restart hajimi, or use another server."
+}
 
 logger = logging.getLogger("hajimi")
 
@@ -44,9 +49,10 @@ class Command(BaseCommand):
         redact.keep(environment.secrets_in(os.environ))
         memory.give_back_large_blocks()
         log_lines.spare_what_no_line_says()
+        early_signals.obey()
         if options["listener"] is not None:
             if options["prepare"]:
-                prepare()
+                self._prepare()
             self._work(options["listener"], options["supervisor"])
             return
         if settings.WORKERS > 1 and not settings.REDIS_URL:
@@ -54,12 +60,15 @@ class Command(BaseCommand):
                 f"WORKERS is set to {settings.WORKERS}, but REDIS_URL is not set: more than one process need a Redis, "
                 "or each would count limits by itself."
             )
-        told = backups.notes()
-        self._tell(prepare(), told)
+        self._prepare()
         if settings.WORKERS > 1:
             self._supervise()
         else:
             self._serve()
+
+    def _prepare(self) -> None:
+        told = backups.notes()
+        self._tell(prepare(), told)
 
     def _tell(self, brought: Bootstrapped, told: Sequence[str]) -> None:
         for note in (*settings.ENVIRONMENT_NOTES, *told, *brought.notes):
@@ -68,7 +77,7 @@ class Command(BaseCommand):
             self._say(f"Admin account {brought.admin_username}, password {brought.admin_password} (shown only once)")
 
     def _say(self, line: str) -> None:
-        self.stdout.write(line)
+        self.stdout.write(log_lines.told(line, settings.LOG_FORMAT))
         self.stdout.flush()
 
     def _serve(self) -> None:
@@ -82,6 +91,7 @@ class Command(BaseCommand):
         def on_ready(_: int) -> None:
             _freeze()
             leash.ready(server.loop)
+            early_signals.hand_over()
 
         with socket.socket(fileno=listener) as listening:
             server = _server(on_ready=on_ready, listener=listening)
@@ -94,14 +104,16 @@ class Command(BaseCommand):
         except OSError as error:
             reason = f"cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}"
             raise ImproperlyConfigured(f"{reason}.") from None
+        early_signals.obey()
         with tempfile.TemporaryDirectory(prefix="hajimi-counts-", ignore_cleanup_errors=True) as counts:
             supervisor = Supervisor(
                 [sys.executable, *_interpreter_options(), str(settings.BASE_DIR / "manage.py"), "serve"],
                 settings.WORKERS,
                 listening,
                 environment={**settings.GIVEN_ENVIRONMENT, "HAJIMI_COUNTS_DIR": counts},
-                drain_seconds=settings.DRAIN_SECONDS,
+                patience_seconds=settings.DRAIN_SECONDS + FAREWELL_SECONDS,
                 on_ready=self._announce,
+                no_rolling=NO_ROLLING.get(settings.SERVER, ""),
             )
             asyncio.run(supervisor.run())
         if ours := backups.plan():
@@ -114,6 +126,7 @@ class Command(BaseCommand):
     def _announce(self, port: int) -> None:
         host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
         self._say(f"hajimi {settings.VERSION} listening on http://{host}:{port}")
+        early_signals.hand_over()
 
 
 def _server(*, on_ready: Callable[[int], None], listener: socket.socket | None = None) -> Any:
@@ -142,6 +155,7 @@ def _server(*, on_ready: Callable[[int], None], listener: socket.socket | None =
 def _run(server: Any) -> None:
     from hajimi_site.serving import CannotListen
 
+    early_signals.obey()
     try:
         server.run()
     except CannotListen as error:
