@@ -316,6 +316,8 @@ class Exchange:
                 self._relay.journal.post(self._record)
             else:
                 await self._relay.journal.close(self._record)
+            if self._taken and self._is_counted(outcome):
+                self._relay.ledger.spend(self._taken, self._relay.now())
 
     def _ended_as(self) -> Outcome:
         """Return how the whole answer ended: one that the native dialect passes on may be a block."""
