@@ -60,6 +60,7 @@ class Sharing:
 
     async def stop(self) -> None:
         """Send what waits, and hang up."""
+        await self._redis_ledger.resign()
         await self.line.aclose()
 
     async def _reach(self) -> str:

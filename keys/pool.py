@@ -184,8 +184,12 @@ class Pool:
         # Before anything suspends: a cancelled task must not leave the key in flight.
         self._open.discard(lease)
         self._leave(lease.key.id)
-        if refund and lease.takes:
+        if not lease.takes:
+            return
+        if refund:
             await self._refund(lease.key.id, lease.takes, now)
+        else:
+            self._ledger.spend(lease.takes, now)
 
     def judge(self, lease: Lease, verdict: Verdict, now: float) -> ParkRow | Disabling | None:
         """Apply a verdict at once, and return what the journal must write (None: nothing changed)."""

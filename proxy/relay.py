@@ -315,6 +315,8 @@ class Exchange:
             self._fill_record(outcome, error)
             self._note_end(error)
             await self._write_down(outcome)
+            if self._taken and self._is_counted(outcome):
+                self._relay.ledger.spend(self._taken, self._relay.now())
 
     async def _write_down(self, outcome: Outcome) -> None:
         if outcome is Outcome.CANCELLED:

@@ -33,6 +33,13 @@ class Ledger(Protocol):
     async def give_back(self, takes: Sequence[Take], now: float) -> None:
         """Undo earlier takes. A minute keeps what was taken: it may have begun anew since."""
 
+    def spend(self, takes: Sequence[Take], now: float) -> None:
+        """Let earlier takes stay for good: what they were for is written down.
+
+        Until then they belong to this process: should it die, a store that outlives it gives them back, within about
+        SLOT_SECONDS.
+        """
+
     async def add(self, window: Window, amount: int, now: float) -> None:
         """Count what is known only afterwards (tokens), whatever the limit."""
 

@@ -57,6 +57,9 @@ class MemoryLedger:
             if take.window.ends_at is not None and (counter := self._running(take.window, now)):
                 counter.used = max(0, counter.used - take.amount)
 
+    def spend(self, takes: Sequence[Take], now: float) -> None:
+        """Let earlier takes stay for good. They are counted already, and gone with this process."""
+
     async def add(self, window: Window, amount: int, now: float) -> None:
         """Count what is known only afterwards (tokens), whatever the limit."""
         counter = self._counter(window, now)

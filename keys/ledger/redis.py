@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 from keys.ledger import Away
 from keys.ledger.line import Line, Value
@@ -15,11 +17,15 @@ from keys.ledger.scripts import (
     ADD,
     ENTER,
     GIVE_BACK,
+    HOLD,
     INSIDE,
     LEAVE,
     RAISE,
+    RECLAIM,
     RENEW,
+    RESIGN,
     RESTORE,
+    SPEND,
     STANDING,
     TAKE,
     Script,
@@ -31,6 +37,10 @@ RESTORED_AGAIN: Final = 3
 RENEW_SECONDS: Final = SLOT_SECONDS / 3
 # Settled while Redis is away: kept for its return, at most so many.
 MOST_OWED: Final = 10_000
+
+# What TAKE answers when Redis has not been told of the database, and when it has forgotten what this process holds.
+UNTOLD: Final = -1
+FORGOTTEN: Final = -2
 
 Counted = tuple[str, int, float]
 
@@ -58,6 +68,11 @@ class RedisLedger:
         self._restoring = asyncio.Lock()
         self._owed: deque[_Owed] = deque(maxlen=MOST_OWED)
         self._held: set[tuple[str, int]] = set()
+        self._process = uuid4().hex
+        self._processes = f"{prefix}:processes"
+        self._holds = f"{prefix}:holds:"
+        # What is taken of days and neither spent nor given back: amount and end by the window's key.
+        self._taken: dict[str, tuple[int, float]] = {}
 
     async def take(self, takes: Sequence[Take], now: float) -> Refusal | None:
         """Take from all windows or from none: None when granted, else the first window without room."""
@@ -66,16 +81,16 @@ class RedisLedger:
     async def admit(self, takes: Sequence[Take], now: float) -> Admission:
         """Do the same, and tell how the windows stand then."""
         ends = [_fresh_end(take.window, now) for take in takes]
-        keys = [self._mark, *(self._key(take.window.name) for take in takes)]
-        values: list[Value] = [repr(now)]
-        for take, end in zip(takes, ends, strict=True):
-            values += (take.window.limit, take.amount, end)
-        answer = await self._granted(keys, values, takes, now)
+        wanted = [(take.window.limit, take.amount, end) for take, end in zip(takes, ends, strict=True)]
+        answer = await self._granted(takes, wanted, now)
         for _ in range(RESTORED_AGAIN):
             if answer[0] >= 0:
                 break
-            await self.restore_once(now)
-            answer = await self._granted(keys, values, takes, now)
+            if answer[0] == FORGOTTEN:
+                await self._hold(now)
+            else:
+                await self.restore_once(now)
+            answer = await self._granted(takes, wanted, now)
         else:
             raise Away("it loses what it is told")
         standings = tuple(
@@ -92,6 +107,17 @@ class RedisLedger:
         call = self._giving_back(takes, now)
         if call is not None:
             await self._settled(call)
+
+    def spend(self, takes: Sequence[Take], now: float) -> None:
+        """Let takes stay for good: their request is in the database. Waits for nothing and raises nothing."""
+        days = _days(takes)
+        if not days:
+            return
+        keys, told = self._let_go(days, now)
+        # Told later, when Redis was away, the database has been asked since: then nothing is counted again.
+        owed = _Owed(SPEND, keys, [repr(now), 0, *told])
+        answer = self._line.post(SPEND, keys, [repr(now), 1, *told])
+        answer.add_done_callback(lambda done: self._note_owed(owed, done))
 
     async def add(self, window: Window, amount: int, now: float) -> None:
         """Count what is known only afterwards (tokens), whatever the limit. Raises nothing."""
@@ -139,22 +165,36 @@ class RedisLedger:
             for _name, used, ends in batch:
                 values += (used, repr(ends))
             await self._line.post(RESTORE, [self._mark, *(self._key(name) for name, _used, _ends in batch)], values)
+        await self._hold(now)
 
     async def restore_once(self, now: float) -> None:
         """Do so, unless another task or process has done it already."""
         async with self._restoring:
-            if (await self._line.post(TAKE, [self._mark], [repr(now)]))[0] < 0:
+            if (await self._line.post(TAKE, self._heads(), self._who(now)))[0] == UNTOLD:
                 await self.restore(now)
 
     async def keep(self, clock: Callable[[], float] = time.time, *, seconds: float = RENEW_SECONDS) -> None:
-        """Until cancelled: renew the slots of this process, and settle what is owed since Redis was away."""
+        """Until cancelled: renew what this process holds, give back for the dead, and settle what is owed."""
         while True:
             await asyncio.sleep(seconds)
-            await self.renew(clock())
+            with suppress(Away):
+                await self.renew(clock())
+                await self.reclaim(clock())
             self.pay()
 
+    async def reclaim(self, now: float) -> None:
+        """Give back what processes hold that died. What of it was answered all the same, the database knows."""
+        if await self._line.post(RECLAIM, [self._processes], [repr(now), self._holds, self._channel]):
+            await self.restore(now)
+
+    async def resign(self) -> None:
+        """Say that this process ends: what it might still hold may be given back. Raises nothing."""
+        await _quietly(self._line.post(RESIGN, [self._processes], [self._process]))
+
     async def renew(self, now: float) -> None:
-        """Keep the slots of this process's requests for another while."""
+        """Keep the slots of this process's requests, and what they have taken, for another while."""
+        if self._taken:
+            await _quietly(self._holding(now))
         held = list(self._held)
         for start in range(0, len(held), RESTORED_AT_ONCE):
             some = held[start : start + RESTORED_AT_ONCE]
@@ -175,10 +215,20 @@ class RedisLedger:
     def _go(self, place: tuple[str, int]) -> asyncio.Future[Any]:
         return self._line.post(LEAVE, [place[0]], [place[1]])
 
-    async def _granted(
-        self, keys: Sequence[str], values: Sequence[Value], takes: Sequence[Take], now: float
-    ) -> list[Any]:
+    def _heads(self) -> list[str]:
+        return [self._mark, self._holds + self._process, self._processes]
+
+    def _who(self, now: float) -> list[Value]:
+        return [repr(now), self._process, repr(now + SLOT_SECONDS), int(bool(self._taken))]
+
+    async def _granted(self, takes: Sequence[Take], wanted: Sequence[tuple[int, int, str]], now: float) -> list[Any]:
+        keys = [*self._heads(), *(self._key(take.window.name) for take in takes)]
+        values = self._who(now)
+        for take, each in zip(takes, wanted, strict=True):
+            values += (*each, int(take.window.ends_at is not None))
         answer = self._line.post(TAKE, keys, values)
+        # Noted with the answer, whoever waits for it: what is posted from then on must know of it.
+        answer.add_done_callback(lambda done: _if_granted(done, [0], lambda: self._note_taken(takes)))
         try:
             granted: list[Any] = await asyncio.shield(answer)
         except asyncio.CancelledError:
@@ -192,13 +242,45 @@ class RedisLedger:
             self._line.post(call.script, call.keys, call.values)
 
     def _giving_back(self, takes: Sequence[Take], now: float) -> _Owed | None:
-        days = [take for take in takes if take.window.ends_at is not None and take.amount]
+        days = _days(takes)
         if not days:
             return None
+        keys, _told = self._let_go(days, now)
         values: list[Value] = [repr(now), self._channel]
         for take in days:
             values += (take.window.limit, take.amount, _fresh_end(take.window, now))
-        return _Owed(GIVE_BACK, [self._key(take.window.name) for take in days], values)
+        return _Owed(GIVE_BACK, keys, values)
+
+    def _note_taken(self, takes: Sequence[Take]) -> None:
+        for take in _days(takes):
+            key = self._key(take.window.name)
+            held, _end = self._taken.get(key, (0, 0.0))
+            self._taken[key] = (held + take.amount, take.window.ends_at or 0.0)
+
+    def _let_go(self, days: Sequence[Take], now: float) -> tuple[list[str], list[Value]]:
+        """Forget that these are held; return the keys of a call that says so, and amount and end of each."""
+        told: list[Value] = []
+        for take in days:
+            key = self._key(take.window.name)
+            held, end = self._taken.get(key, (0, 0.0))
+            if held > take.amount:
+                self._taken[key] = (held - take.amount, end)
+            else:
+                self._taken.pop(key, None)
+            told += (take.amount, _fresh_end(take.window, now))
+        return [self._holds + self._process, *(self._key(take.window.name) for take in days)], told
+
+    async def _hold(self, now: float) -> None:
+        """Tell Redis what this process holds, if it has forgotten. Raises Away."""
+        if self._taken:
+            await self._holding(now)
+
+    def _holding(self, now: float) -> asyncio.Future[Any]:
+        keys = [self._holds + self._process, self._processes, *self._taken]
+        values: list[Value] = [repr(now), self._process, repr(now + SLOT_SECONDS)]
+        for amount, end in self._taken.values():
+            values += (amount, repr(end))
+        return self._line.post(HOLD, keys, values)
 
     async def _settled(self, call: _Owed) -> None:
         answer = self._line.post(call.script, call.keys, call.values)
@@ -220,6 +302,11 @@ def mark_of(prefix: str) -> str:
 def channel_of(prefix: str) -> str:
     """Return the channel on which the processes of an installation tell each other news."""
     return f"{prefix}:news"
+
+
+def _days(takes: Sequence[Take]) -> list[Take]:
+    """Return the takes of days: a minute is over before it matters who took it."""
+    return [take for take in takes if take.window.ends_at is not None and take.amount]
 
 
 def _fresh_end(window: Window, now: float) -> str:

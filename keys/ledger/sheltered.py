@@ -52,6 +52,10 @@ class ShelteredLedger:
         """Undo earlier takes, where windows are counted now."""
         await (self._own or self._shared).give_back(takes, now)
 
+    def spend(self, takes: Sequence[Take], now: float) -> None:
+        """Let earlier takes stay for good, wherever they were taken."""
+        self._shared.spend(takes, now)
+
     async def add(self, window: Window, amount: int, now: float) -> None:
         """Count what is known only afterwards, where windows are counted now."""
         await (self._own or self._shared).add(window, amount, now)

@@ -52,6 +52,7 @@ async def test_a_redis_that_was_killed_counts_on_where_the_database_stands(tmp_p
         async with ledger_at(server, counted) as ledger:
             assert await ledger.take([Take(DAY)], NOW) is None
             # Written by the journal meanwhile; a Redis with an old file knows less.
+            ledger.spend([Take(DAY)], NOW)
             counted[:] = [(DAY.name, 8, DAY.ends_at or 0)]
             server.kill()
             server.start()
@@ -127,6 +128,107 @@ async def test_the_slots_of_a_process_that_died_come_free_those_of_the_living_do
         assert await living.inside(slots, later) == 1
         assert await living.enter(slots, 3, later)
         assert not await living.enter(slots, 4, later)
+
+
+LATE = NOW + SLOT_SECONDS + 1
+
+
+@ON_REDIS
+async def test_what_a_process_that_died_had_taken_is_given_back_what_it_had_spent_is_not() -> None:
+    prefix = fresh_prefix()
+    async with redis_ledger(prefix=prefix) as living, redis_ledger(prefix=prefix) as dying:
+        for _ in range(6):
+            assert await dying.take([Take(DAY)], NOW) is None
+        dying.spend([Take(DAY, 2)], NOW)
+        assert await living.take([Take(DAY)], NOW) is None
+        await living.renew(LATE - 1)
+
+        await living.reclaim(LATE)
+
+        # Two spent, and one that the living process still holds.
+        assert (await living.standing(DAY, LATE)).used == 3
+        await living.reclaim(LATE)
+        assert (await living.standing(DAY, LATE)).used == 3
+
+
+@ON_REDIS
+async def test_what_a_dead_process_had_answered_is_counted_as_the_database_says() -> None:
+    prefix, counted = fresh_prefix(), [(DAY.name, 0, DAY.ends_at or 0)]
+    async with redis_ledger(counted, prefix=prefix) as living, redis_ledger(prefix=prefix) as dying:
+        for _ in range(6):
+            assert await dying.take([Take(DAY)], NOW) is None
+        # Written down, and killed before Redis heard of it.
+        counted[:] = [(DAY.name, 4, DAY.ends_at or 0)]
+
+        await living.reclaim(LATE)
+
+        assert (await living.standing(DAY, LATE)).used == 4
+
+
+@ON_REDIS
+async def test_a_process_that_was_taken_for_dead_settles_what_it_has() -> None:
+    prefix = fresh_prefix()
+    async with redis_ledger(prefix=prefix) as living, redis_ledger(prefix=prefix) as slow:
+        assert await slow.take([Take(DAY, 6)], NOW) is None
+        await living.reclaim(LATE)
+        assert (await living.standing(DAY, LATE)).used == 0
+
+        slow.spend([Take(DAY, 2)], LATE)
+        await slow.give_back([Take(DAY)], LATE)
+        assert (await living.standing(DAY, LATE)).used == 2
+        assert await slow.take([Take(DAY)], LATE) is None
+
+        # The two spent, the three it still has, and the new one.
+        assert (await living.standing(DAY, LATE)).used == 6
+
+
+@ON_REDIS
+async def test_a_process_that_ends_leaves_nothing_behind() -> None:
+    prefix = fresh_prefix()
+    async with redis_ledger(prefix=prefix) as living, redis_ledger(prefix=prefix) as ending:
+        assert await ending.take([Take(DAY, 6)], NOW) is None
+
+        await ending.resign()
+        await living.reclaim(NOW)
+
+        assert (await living.standing(DAY, NOW)).used == 0
+
+
+@OWN_REDIS
+async def test_what_is_under_way_counts_in_a_redis_that_has_lost_everything(tmp_path: Path) -> None:
+    with own_redis(tmp_path / "redis") as server:
+        async with ledger_at(server, []) as ledger, ledger_at(server, []) as other:
+            assert await ledger.take([Take(DAY, 5)], NOW) is None
+            assert await other.take([Take(DAY, 3)], NOW) is None
+            server.kill()
+            server.start()
+
+            grants = [await which.take([Take(DAY)], NOW) for which in (ledger, other, ledger)]
+
+            assert [grant is None for grant in grants] == [True, True, False]
+            await ledger.give_back([Take(DAY, 5)], NOW)
+            other.spend([Take(DAY, 3)], NOW)
+            assert (await ledger.standing(DAY, NOW)).used == 5
+
+
+@OWN_REDIS
+async def test_what_was_written_down_while_redis_was_away_is_counted_once(tmp_path: Path) -> None:
+    counted: list[Counted] = []
+    with own_redis(tmp_path / "redis") as server:
+        async with ledger_at(server, counted) as ledger:
+            assert await ledger.take([Take(DAY, 5)], NOW) is None
+            server.kill()
+            with pytest.raises(Away):
+                await ledger.take([Take(DAY)], NOW)
+            counted[:] = [(DAY.name, 5, DAY.ends_at or 0)]
+            ledger.spend([Take(DAY, 5)], NOW)
+            server.start()
+            await asyncio.sleep(0.6)
+
+            assert await ledger.take([Take(DAY)], NOW) is None
+            ledger.pay()
+
+            assert (await ledger.standing(DAY, NOW)).used == 6
 
 
 @ON_REDIS
@@ -208,6 +310,7 @@ async def test_a_process_that_goes_on_alone_counts_from_where_the_database_stand
         async with ledger_at(server, counted) as shared:
             ledger = ShelteredLedger(shared, recount)
             assert (await ledger.admit([Take(DAY)], NOW)).standings[0].used == 4
+            ledger.spend([Take(DAY)], NOW)
             counted[:] = [(DAY.name, 8, DAY.ends_at or 0)]
             server.kill()
 

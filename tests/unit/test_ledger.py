@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -241,7 +242,7 @@ some_takes = st.lists(
     unique_by=lambda take: take.window,
 )
 steps = st.lists(
-    st.tuples(st.sampled_from(["take", "give_back", "add"]), some_takes, st.sampled_from([0, 1, 25, 59, 60])),
+    st.tuples(st.sampled_from(["take", "give_back", "spend", "add"]), some_takes, st.sampled_from([0, 1, 25, 59, 60])),
     max_size=40,
 )
 
@@ -265,23 +266,40 @@ def test_redis_agrees_with_a_naive_ledger(history: list[tuple[str, list[Take], i
 
 async def _compare(ledger: Ledger, history: list[tuple[str, list[Take], int]]) -> None:
     naive, now = NaiveLedger(), NOON
+    held: Counter[Window] = Counter()
     for verb, takes, seconds in history:
         now += seconds
         if verb == "take":
             admission = await ledger.admit(takes, now)
             assert (admission.refusal is None) == naive.take(takes, now)
             assert [each.used for each in admission.standings] == [naive.used(take.window, now) for take in takes]
-        elif verb == "give_back":
-            await ledger.give_back(takes, now)
-            for take in takes:
-                if take.window.ends_at is not None:
-                    naive.count(take.window, -take.amount, now)
-        else:
+            if admission.refusal is None:
+                held.update({take.window: take.amount for take in takes})
+        elif verb == "add":
             for take in takes:
                 await ledger.add(take.window, take.amount, now)
                 naive.count(take.window, take.amount, now)
+        else:
+            # Only what was taken can be given back or spent, and only once.
+            await _settle(ledger, naive, verb, [_at_most(take, held) for take in takes], now)
         for window in WINDOWS:
             assert (await ledger.standing(window, now)).used == naive.used(window, now)
+
+
+def _at_most(take: Take, held: Counter[Window]) -> Take:
+    amount = min(take.amount, held[take.window])
+    held[take.window] -= amount
+    return Take(take.window, amount)
+
+
+async def _settle(ledger: Ledger, naive: NaiveLedger, verb: str, takes: list[Take], now: float) -> None:
+    if verb == "spend":
+        ledger.spend(takes, now)
+        return
+    await ledger.give_back(takes, now)
+    for take in takes:
+        if take.window.ends_at is not None:
+            naive.count(take.window, -take.amount, now)
 
 
 @pytest.mark.parametrize(

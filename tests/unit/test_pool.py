@@ -416,6 +416,9 @@ class SuspendingLedger:
         await self._memory.give_back(takes, now)
         await asyncio.sleep(0)
 
+    def spend(self, takes: Sequence[Take], now: float) -> None:
+        self._memory.spend(takes, now)
+
     async def add(self, window: Window, amount: int, now: float) -> None:
         await self._memory.add(window, amount, now)
 
