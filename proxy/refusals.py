@@ -112,7 +112,7 @@ def no_key(unavailable: Unavailable, model: str, now: float) -> errors.HajimiErr
     if unavailable.why == "no_keys":
         return errors.NoKeys(NO_KEYS)
     if unavailable.why == "busy":
-        return errors.KeysResting(BUSY, values, retry_after=1.0, code="keys_busy")
+        return errors.KeysBusy(BUSY, values, retry_after=1.0)
     if unavailable.why == "not_offered" or unavailable.until is None:
         return errors.UnknownModel(NOT_OFFERED, values, param="model")
     wait = max(unavailable.until.timestamp() - now, 1.0)

@@ -90,6 +90,5 @@ async def test_a_deadline_can_be_brought_nearer_but_not_put_off() -> None:
     near.within(60)
 
     for deadline in (far, near):
-        with pytest.raises(TimeoutError):
-            with deadline:
-                await asyncio.sleep(30)
+        with pytest.raises(TimeoutError), deadline:
+            await asyncio.sleep(30)
