@@ -50,6 +50,10 @@ class Translation(Protocol):
     def category(self) -> str:
         """Why the answer was blocked, or ''."""
 
+    @property
+    def malformed(self) -> str:
+        """How the model botched its answer, or ''."""
+
     def feed(self, event: object) -> list[Delta]:
         """Return what one event adds."""
 
@@ -86,9 +90,7 @@ class Asked:
 class Failed(Exception):
     """An attempt brought no visible output; ``held`` is what it brought instead."""
 
-    def __init__(
-        self, verdict: Verdict, category: str = "", *, malformed: bool = False, is_silent: bool = False
-    ) -> None:
+    def __init__(self, verdict: Verdict, category: str = "", *, malformed: str = "", is_silent: bool = False) -> None:
         self.verdict = verdict
         self.category = category
         self.malformed = malformed
@@ -206,8 +208,9 @@ class Attempt:
         if self._stream and not self.translator.ended and self._heard:
             return Failed(Verdict(Outcome.CUT, 200, "ended early"))
         category = self.translator.category
-        malformed = isinstance(self.translator, Translator) and self.translator.malformed
-        return Failed(Verdict(self.translator.outcome(), 200, category), category, malformed=malformed)
+        malformed = self.translator.malformed
+        verdict = Verdict(self.translator.outcome(), 200, category or malformed)
+        return Failed(verdict, category, malformed=malformed)
 
     def _failed(self, error: TimeoutError | UpstreamError) -> Failed:
         if isinstance(error, TimeoutError):

@@ -18,6 +18,8 @@ from proxy.errors import Quoted
 from proxy.large import aside
 from proxy.paths import Dialect
 from proxy.relay import Ask
+from proxy.runtime import Runtime
+from proxy.translation import native_request
 from proxy.translation.native import EventEncoder, NativeTranslator, PlainTranslator, only_event
 from proxy.translation.profiles import Resolved
 from proxy.views.answering import collected, streamed
@@ -25,7 +27,6 @@ from proxy.views.entrance import document_of, member_of, model_of, runtime_of
 
 UNKNOWN_VERB: Final = _('The method "%(verb)s" is not served here; these are: %(verbs)s.')
 NOT_AN_OBJECT: Final = _("The request body must be a JSON object.")
-NO_ALIAS: Final = _('"%(model)s" stands for settings of its model; send those in the body instead.')
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         raise errors.UnknownPath(UNKNOWN_VERB, {"verb": Quoted(verb[:60]), "verbs": ", ".join(VERBS)})
     runtime = runtime_of(request, member)
     resolved = model_of(model, runtime, known.method)
+    body, each = await aside(request, _read, request, resolved, known.method, runtime)
     ask = Ask(
         request_id=request.request_id,
         member=member,
@@ -62,7 +64,8 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         model=model,
         upstream_model=resolved.name,
         runtime=runtime,
-        body=await aside(request, _body, request, resolved),
+        body=body,
+        each=each,
         method=known.method,
         stream=known.streams,
         upstream_stream=known.streams,
@@ -84,15 +87,15 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
     )
 
 
-def _body(request: ApiRequest, resolved: Resolved) -> bytes:
-    """Return the body as it came; only what a -search alias stands for is added."""
+def _read(request: ApiRequest, resolved: Resolved, method: str, runtime: Runtime) -> tuple[bytes, int]:
+    """Return the body as it came, but for what an alias stands for, and how many answers it asks for."""
     document: Any = document_of(request)
     if not isinstance(document, dict):
         raise errors.BadRequest(NOT_AN_OBJECT)
-    if resolved.thinking is not None:
-        raise errors.BadRequest(NO_ALIAS, {"model": Quoted(resolved.asked[:120])}, param="model")
-    if not resolved.search:
-        return bytes(request.body)
-    tools = document.get("tools") or []
-    tools = tools if isinstance(tools, list) else [tools]
-    return orjson.dumps(document | {"tools": [*tools, {"googleSearch": {}}]})
+    for name in native_request.models(document):
+        model_of(name, runtime, method)
+    if method != "generateContent":
+        return bytes(request.body), 1
+    named = native_request.with_aliases(document, resolved)
+    body = bytes(request.body) if named is document else orjson.dumps(named)
+    return body, native_request.answers(document)
