@@ -113,7 +113,8 @@ def refusal(error: HajimiError, number: int, dialect: Dialect) -> HttpResponse:
     answer = answer_json(envelope(error, number, dialect), error.status)
     answer.reason_phrase = told(error.reason(), number)
     answer["x-request-id"] = request_id.shown(number)
-    answer["x-should-retry"] = "false"
+    if error.is_final:
+        answer["x-should-retry"] = "false"
     if error.retry_after is not None:
         answer["retry-after"] = str(max(math.ceil(error.retry_after), 1))
     return answer

@@ -207,7 +207,8 @@ class Call:
         if not error.is_noted:
             address = self.scope["client"][0] if self.scope.get("client") else ""
             who = self.request.who if self.request is not None else address
-            self.house.live.refused(error, who=who, model="", request_id=self.number, now=time.time())
+            model = str(error.values.get("model", ""))
+            self.house.live.refused(error, who=who, model=model, request_id=self.number, now=time.time())
 
     def _our_fault(self) -> InternalError:
         """Log the exception being handled and return what the client is told about it."""

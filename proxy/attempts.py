@@ -26,6 +26,10 @@ OUTCOMES: Final = {
     Garbled: Outcome.UNAVAILABLE,
 }
 
+# A stream may go on a little after Google has said that the answer is over (MAPPING: three of 161 do). Silence for so
+# long, or a connection that breaks then, is its end: everything is there.
+AFTER_THE_END_SECONDS: Final = 2.0
+
 
 class Translation(Protocol):
     """What reads an answer's events: proxy.translation.reply.Translator, for one."""
@@ -45,6 +49,10 @@ class Translation(Protocol):
     @property
     def category(self) -> str:
         """Why the answer was blocked, or ''."""
+
+    @property
+    def malformed(self) -> str:
+        """How the model botched its answer, or ''."""
 
     def feed(self, event: object) -> list[Delta]:
         """Return what one event adds."""
@@ -88,9 +96,7 @@ class Asked:
 class Failed(Exception):
     """An attempt brought no visible output; ``held`` is what it brought instead."""
 
-    def __init__(
-        self, verdict: Verdict, category: str = "", *, malformed: bool = False, is_silent: bool = False
-    ) -> None:
+    def __init__(self, verdict: Verdict, category: str = "", *, malformed: str = "", is_silent: bool = False) -> None:
         self.verdict = verdict
         self.category = category
         self.malformed = malformed
@@ -150,18 +156,16 @@ class Attempt:
 
     async def more(self) -> list[Delta] | None:
         """Return the deltas of the next read, None when there are no more. Raises Failed."""
+        is_over = self._stream and self.translator.ended
+        if is_over:
+            self._deadline.within(AFTER_THE_END_SECONDS)
         try:
             with self._deadline:
                 events = await self._answer.batch()
-        except TimeoutError:
-            raise Failed(Verdict(Outcome.TIMEOUT, 0, "timed out")) from None
-        except Refused as error:
-            verdict = judge(error.status, error.body, datetime.fromtimestamp(self._clock(), UTC))
-            message, disable = (text and unsaid(text, self._body) for text in (verdict.message, verdict.disable))
-            raise Failed(replace(verdict, message=message or "", disable=disable)) from error
-        except UpstreamError as error:
-            verdict = Verdict(OUTCOMES[type(error)], 0, str(error))
-            raise Failed(verdict, is_silent=isinstance(error, Silent)) from error
+        except (TimeoutError, UpstreamError) as error:
+            if is_over:
+                return None
+            raise self._failed(error) from error
         if not events:
             return None
         self._heard = True
@@ -211,5 +215,16 @@ class Attempt:
         if self._stream and not self.translator.ended and self._heard:
             return Failed(Verdict(Outcome.CUT, 200, "ended early"))
         category = self.translator.category
-        malformed = isinstance(self.translator, Translator) and self.translator.malformed
-        return Failed(Verdict(self.translator.outcome(), 200, category), category, malformed=malformed)
+        malformed = self.translator.malformed
+        verdict = Verdict(self.translator.outcome(), 200, category or malformed)
+        return Failed(verdict, category, malformed=malformed)
+
+    def _failed(self, error: TimeoutError | UpstreamError) -> Failed:
+        if isinstance(error, TimeoutError):
+            return Failed(Verdict(Outcome.TIMEOUT, 0, "timed out"))
+        if isinstance(error, Refused):
+            verdict = judge(error.status, error.body, datetime.fromtimestamp(self._clock(), UTC))
+            message, disable = (text and unsaid(text, self._body) for text in (verdict.message, verdict.disable))
+            return Failed(replace(verdict, message=message or "", disable=disable))
+        verdict = Verdict(OUTCOMES[type(error)], 0, str(error))
+        return Failed(verdict, is_silent=isinstance(error, Silent))

@@ -13,12 +13,13 @@ class Deadline:
     ``clear`` when there will be no more.
     """
 
-    __slots__ = ("_cancelling", "_is_over", "_loop", "_timer", "_waiter")
+    __slots__ = ("_at", "_cancelling", "_is_over", "_loop", "_timer", "_waiter")
 
     def __init__(self, at: float) -> None:
         self._waiter: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._is_over = False
+        self._at = at
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_at(at, self._end)
 
@@ -41,6 +42,11 @@ class Deadline:
         # Somebody else may have cancelled the task as well: that goes first.
         if task.uncancel() <= self._cancelling:
             raise TimeoutError from None
+
+    def within(self, seconds: float) -> None:
+        """Let the moment come ``seconds`` from now, unless it comes before that anyway."""
+        self._timer.cancel()
+        self._timer = self._loop.call_at(min(self._at, self._loop.time() + seconds), self._end)
 
     def clear(self) -> None:
         """Stop the timer."""

@@ -12,6 +12,7 @@
     ├── TooManyGuesses        429  wrong passwords from one address
     ├── LimitReached          429  a member's, an address's limit
     ├── KeysResting           429  every fitting key is parked or exhausted
+    ├── KeysBusy              429  every fitting key carries as much as it may
     ├── EmptyAnswer           502
     ├── AnswerTruncated       502  all tokens went into thoughts
     ├── LocationRefused       502
@@ -36,6 +37,8 @@ from django.utils.translation import gettext
 
 # A reason phrase has 200 characters at most; the request's id takes its share.
 REASON_LIMIT = 175
+# openai and anthropic's SDKs wait for a Retry-After of so many seconds, and ask again much sooner for a longer one.
+CLIENT_PATIENCE = 60.0
 _NOT_PRINTABLE_ASCII = re.compile(r"[^\x20-\x7e]+")
 _EMPTY_QUOTES = re.compile(r' \(?""\)?')
 _SPACES = re.compile(r"\s+")
@@ -58,6 +61,8 @@ class HajimiError(Exception):
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
     retry: ClassVar[bool] = False
+    # True where a client that waits and asks once more gets on: nothing of ours has been tried in vain.
+    heals: ClassVar[bool] = False
     # Set once proxy.live knows of it.
     is_noted = False
 
@@ -77,6 +82,11 @@ class HajimiError(Exception):
         if code is not None:
             self.code = code  # type: ignore[misc]
         super().__init__(self.english())
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a client had better not ask again by itself: nothing changes as soon as it would."""
+        return not self.heals or self.retry_after is None or self.retry_after > CLIENT_PATIENCE
 
     def sentence(self) -> str:
         """Return the message in LANGUAGE_CODE, in one line."""
@@ -155,13 +165,19 @@ class TooManyGuesses(HajimiError):
 class LimitReached(HajimiError):
     """A limit of the member, of the address or of the group is used up."""
 
-    status, type, code, retry = 429, "rate_limit_error", "rate_limit_exceeded", True
+    status, type, code, retry, heals = 429, "rate_limit_error", "rate_limit_exceeded", True, True
 
 
 class KeysResting(HajimiError):
     """Every key that fits is parked or has used up its day."""
 
     status, type, code, retry = 429, "rate_limit_error", "keys_resting", True
+
+
+class KeysBusy(HajimiError):
+    """Every key that fits carries as much as it may at one time."""
+
+    status, type, code, retry, heals = 429, "rate_limit_error", "keys_busy", True, True
 
 
 class EmptyAnswer(HajimiError):
@@ -215,4 +231,4 @@ class StoppedEarly(HajimiError):
 class NotReady(HajimiError):
     """Starting, stopping, or the database is away."""
 
-    status, type, code, retry = 503, "server_error", "not_ready", True
+    status, type, code, retry, heals = 503, "server_error", "not_ready", True, True

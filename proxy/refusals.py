@@ -48,6 +48,10 @@ FORBIDDEN_MODEL: Final = _('The model "%(model)s" is not allowed here.')
 NOT_THIS_METHOD: Final = _('The model "%(model)s" does not know %(method)s.')
 NOT_A_CHAT_MODEL: Final = _('The model "%(model)s" cannot chat.')
 
+BOTCHED: Final = _(
+    "The model botched its answer, and botched it again (%(reason)s); send it once more, or make its tools simpler."
+)
+
 AFTER_ATTEMPTS: Final = {
     Outcome.EMPTY: (errors.EmptyAnswer, _("Gemini answered without any text, %(attempts)s times in a row.")),
     Outcome.TRUNCATED: (
@@ -112,7 +116,7 @@ def no_key(unavailable: Unavailable, model: str, now: float) -> errors.HajimiErr
     if unavailable.why == "no_keys":
         return errors.NoKeys(NO_KEYS)
     if unavailable.why == "busy":
-        return errors.KeysResting(BUSY, values, retry_after=1.0, code="keys_busy")
+        return errors.KeysBusy(BUSY, values, retry_after=1.0)
     if unavailable.why == "not_offered" or unavailable.until is None:
         return errors.UnknownModel(NOT_OFFERED, values, param="model")
     wait = max(unavailable.until.timestamp() - now, 1.0)
@@ -132,11 +136,14 @@ def outage(outage: Outage) -> errors.UpstreamFailed:
     return errors.UpstreamFailed(template, values, retry_after=max(outage.wait, 1.0), code="upstream_out")
 
 
-def after_attempts(outcome: Outcome, **values: Any) -> errors.HajimiError:
+def after_attempts(outcome: Outcome, *, malformed: str = "", **values: Any) -> errors.HajimiError:
     """Return the error for a request whose last attempt ended with ``outcome``.
 
-    ``values``: model, attempts, message (Google's, masked), category, seconds.
+    ``malformed`` is Google's word for how the model botched its answer, "" when it did not; ``values``: model,
+    attempts, message (Google's, masked), category, seconds.
     """
+    if malformed:
+        return errors.EmptyAnswer(BOTCHED, {"reason": malformed})
     error, template = AFTER_ATTEMPTS.get(outcome, FAILED)
     shown = values | {"model": Quoted(values.get("model", ""))}
     rest = UPSTREAM_REST_SECONDS if error.retry else None

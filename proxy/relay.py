@@ -42,7 +42,8 @@ class Ask:
 
     ``body`` goes upstream; a function makes it once the request is admitted, and may raise HajimiError.
     ``more_bodies`` go after it, one by one; the answer is made of all of theirs, and comes when each has come.
-    ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` answers are got.
+    ``stream`` is what the client wants, ``upstream_stream`` what we ask of Google. ``count`` calls are answered, and
+    each brings ``each`` answers: the product is what the request takes of its limits.
     With ``has_tools`` the thought signatures of calls are kept. With ``passes_empty`` an answer that stays empty
     after all attempts is passed on as it came, for clients that read Google's own words. ``vertex`` is what a call
     to Vertex AI says besides, in its generationConfig; ``studio_body`` is the body for AI Studio keys where that is
@@ -60,6 +61,7 @@ class Ask:
     more_bodies: tuple[bytes, ...] = ()
     method: str = "generateContent"
     count: int = 1
+    each: int = 1
     stream: bool = False
     upstream_stream: bool = False
     translator: Callable[[], Translation] = Translator
@@ -244,7 +246,7 @@ class Exchange:
             ask.address,
             ask.upstream_model,
             ask.runtime.behaviour,
-            count=ask.count,
+            count=ask.count * ask.each,
             zone=relay.zone,
             now=now,
         )
@@ -373,7 +375,7 @@ class Exchange:
                 subject=subject,
                 day=today,
                 model=ask.upstream_model,
-                requests=ask.count,
+                requests=ask.count * ask.each,
                 prompt_tokens=usage.prompt,
                 completion_tokens=usage.completion,
             )
@@ -393,5 +395,5 @@ def _record(ask: Ask, started: float) -> Record:
         dialect=ask.dialect,
         model=ask.model[:120],
         stream=ask.stream,
-        answers=ask.count,
+        answers=ask.count * ask.each,
     )

@@ -161,7 +161,7 @@ class Voice:
         self._judge(attempt, failed.verdict)
         self._lender.failed(attempt.lease, failed.verdict, is_silent=failed.is_silent)
         self.last_empty = failed.held if outcome is Outcome.EMPTY else []
-        self._tally.count(outcome, malformed=failed.malformed)
+        self._tally.count(outcome, malformed=bool(failed.malformed))
         await self._end(attempt, outcome)
         pause = pause_after(outcome, self._tally, self._asked.patience)
         if pause is not None:
@@ -275,6 +275,7 @@ class Voice:
     def _refusal(self, failed: Failed) -> errors.HajimiError:
         return refusals.after_attempts(
             failed.verdict.outcome,
+            malformed=failed.malformed,
             model=self._asked.model,
             attempts=self._tally.attempts,
             message=_told(failed.verdict),

@@ -22,7 +22,8 @@ def made(message: Document, place: str) -> tuple[ToolCall, ...]:
     old = message.get("function_call")
     if calls or not old:
         return calls
-    return (_function(reading.mapping(old, f"{place}.function_call"), "", None, f"{place}.function_call"),)
+    described = reading.mapping(old, f"{place}.function_call")
+    return (_function(described, "", signature(described, f"{place}.function_call"), f"{place}.function_call"),)
 
 
 def result(message: Document, parts: Sequence[Part], place: str) -> tuple[Part, ...]:

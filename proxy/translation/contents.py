@@ -141,8 +141,9 @@ def _part(part: Part, told: Told) -> Content:
         case Link(url=url, mime=mime):
             kind = {"mimeType": mime} if mime else {}
             return _resolved({"fileData": {**kind, "fileUri": url}}, part, told.profile)
-        case Inline(mime=mime, data=data):
-            return _resolved({"inlineData": {"mimeType": mime, "data": data}}, part, told.profile)
+        case Inline(mime=mime, data=data, signature=signature):
+            wire = _resolved({"inlineData": {"mimeType": mime, "data": data}}, part, told.profile)
+            return _signed(wire, signature)
     raise AssertionError(f"{type(part).__name__} has no place of its own")
 
 

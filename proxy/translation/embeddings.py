@@ -128,6 +128,7 @@ class EmbeddingTranslator:
     """
 
     category = ""
+    malformed = ""
 
     def __init__(self, counts: Collection[int], *, base64: bool) -> None:
         self.visible = False

@@ -145,6 +145,7 @@ class PredictTranslator:
         self.ended = False
         self.usage = Usage()
         self.category = ""
+        self.malformed = ""
 
     def feed(self, event: object) -> list[Delta]:
         """Return the images of an answer."""

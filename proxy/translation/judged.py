@@ -28,6 +28,11 @@ class Judged:
         """Why the answer was blocked, or ''."""
         return self._judge.category
 
+    @property
+    def malformed(self) -> str:
+        """Google's word for how the model botched its answer, or ''."""
+        return self._judge.malformed
+
     def finish(self) -> list[Delta]:
         """Return nothing: the last event, or the whole answer, brings its end along."""
         return []

@@ -75,6 +75,9 @@ _MIME: Final = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
 _NOT_BASE64: Final = re.compile(r"\s+")
 _URLSAFE: Final = str.maketrans("-_", "+/")
 _LONGEST_HEAD: Final = 1000
+# "The maximum size for inline data is 100 MB" (MAPPING, inline limit); base64 takes four letters for three bytes.
+_MOST_MB: Final = 100
+_MOST_BASE64: Final = _MOST_MB * 10**6 * 4 // 3
 _LONGEST_LINK: Final = 8192
 
 _YOUTUBE: Final = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com", "music.youtube.com", "youtu.be"})
@@ -186,6 +189,8 @@ def _open_data_url(url: str, place: str) -> tuple[str, str]:
 
 def _clean_base64(data: str, place: str) -> str:
     """Return standard, padded base64 from any of its spellings."""
+    if len(data) > _MOST_BASE64:
+        raise Invalid.at(place, _("%(param)s is larger than the %(limit)s MB that Gemini takes."), limit=_MOST_MB)
     # Megabytes come here that are almost always clean already: look before touching them.
     if data and _decodes(data):
         return data

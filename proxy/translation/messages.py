@@ -9,7 +9,7 @@ from typing import Any, Final
 from proxy.translation import calls, media, reading
 from proxy.translation.invalid import Invalid, Term, _, shown
 from proxy.translation.reading import Document
-from proxy.translation.turns import Message, Part, Role, Text
+from proxy.translation.turns import Inline, Message, Part, Role, Text
 
 _ROLES: Final = {
     "system": Role.SYSTEM,
@@ -105,7 +105,7 @@ def _part(value: Any, place: str) -> Part:
             value=shown(kind),
         )
     part = read_part(value.get(kind), f"{place}.{kind}")
-    if isinstance(part, Text) and value.get("extra_content"):
+    if isinstance(part, Text | Inline) and value.get("extra_content"):
         return replace(part, signature=calls.signature(value, place))
     return part
 

@@ -33,7 +33,8 @@ class NativeTranslator(Judged):
         self._judge.feed(event)
         if not isinstance(event, dict):
             return []
-        return [EventDelta(event, is_thought=not self.visible)]
+        # The end of an answer that nobody will see is none of its thoughts: another attempt may follow.
+        return [EventDelta(event, is_thought=not (self.visible or self.ended))]
 
     def outcome(self) -> Outcome:
         """Say how the answer ended."""
@@ -44,6 +45,7 @@ class PlainTranslator:
     """Passes on the one document of a method that does not generate: a count, an embedding."""
 
     category = ""
+    malformed = ""
 
     def __init__(self) -> None:
         self.visible = False

@@ -136,9 +136,10 @@ class Translator:
         return bool(self._candidates) and all(candidate.reason for candidate in self._candidates.values())
 
     @property
-    def malformed(self) -> bool:
-        """Whether there is nothing to see because the model itself botched its answer, a tool call mostly."""
-        return not self.visible and any(candidate.reason in _MALFORMED for candidate in self._candidates.values())
+    def malformed(self) -> str:
+        """Google's word for how the model botched its answer, a tool call mostly; '' when there is one to see."""
+        reasons = () if self.visible else (candidate.reason for candidate in self._candidates.values())
+        return next((reason for reason in reasons if reason in _MALFORMED), "")
 
     @property
     def category(self) -> str:

@@ -27,11 +27,15 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Media carried in the request itself; ``data`` is clean standard base64."""
+    """Media carried in the request itself; ``data`` is clean standard base64.
+
+    ``signature`` is Gemini's thought signature of this very part, if the client returned it.
+    """
 
     mime: str
     data: str
     detail: str | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

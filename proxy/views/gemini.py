@@ -18,6 +18,8 @@ from proxy.errors import Quoted
 from proxy.large import aside
 from proxy.paths import Dialect
 from proxy.relay import Ask
+from proxy.runtime import Runtime
+from proxy.translation import native_request
 from proxy.translation.native import EventEncoder, NativeTranslator, PlainTranslator, only_event
 from proxy.translation.profiles import Resolved
 from proxy.translation.vertex import for_ai_studio
@@ -27,7 +29,6 @@ from proxy.views.entrance import document_of, member_of, model_of, runtime_of
 
 UNKNOWN_VERB: Final = _('The method "%(verb)s" is not served here; these are: %(verbs)s.')
 NOT_AN_OBJECT: Final = _("The request body must be a JSON object.")
-NO_ALIAS: Final = _('"%(model)s" stands for settings of its model; send those in the body instead.')
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
     resolved = model_of(model, runtime, known.method)
     kinds = request.house.pool.kinds(resolved.name)
     is_mixed = AI_STUDIO in kinds and len(kinds) > 1
-    body, studio_body = await aside(request, _bodies, request, resolved, is_mixed=is_mixed)
+    read = await aside(request, _read, request, resolved, known.method, runtime, is_mixed=is_mixed)
     ask = Ask(
         request_id=request.request_id,
         member=member,
@@ -67,8 +68,9 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         model=model,
         upstream_model=resolved.name,
         runtime=runtime,
-        body=body,
-        studio_body=studio_body,
+        body=read.body,
+        studio_body=read.studio_body,
+        each=read.answers,
         method=known.method,
         stream=known.streams,
         upstream_stream=known.streams,
@@ -90,8 +92,17 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
     )
 
 
-def _bodies(request: ApiRequest, resolved: Resolved, *, is_mixed: bool) -> tuple[bytes, bytes | None]:
-    """Return the body as it came; only what a -search alias stands for is added. And one for AI Studio keys, or None.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A body to be sent: what goes upstream, what goes to keys of AI Studio instead, how many answers it asks for."""
+
+    body: bytes
+    studio_body: bytes | None = None
+    answers: int = 1
+
+
+def _read(request: ApiRequest, resolved: Resolved, method: str, runtime: Runtime, *, is_mixed: bool) -> Read:
+    """Read the body, which stays as it came but for what an alias stands for.
 
     Where keys of AI Studio and of Vertex AI take turns (``is_mixed``), a field that only Vertex knows would be refused
     by every other key. Where only AI Studio's serve, Google's refusal is the truth, and the body stays as it is.
@@ -99,14 +110,13 @@ def _bodies(request: ApiRequest, resolved: Resolved, *, is_mixed: bool) -> tuple
     document: Any = document_of(request)
     if not isinstance(document, dict):
         raise errors.BadRequest(NOT_AN_OBJECT)
-    if resolved.thinking is not None:
-        raise errors.BadRequest(NO_ALIAS, {"model": Quoted(resolved.asked[:120])}, param="model")
-    body = bytes(request.body)
-    if resolved.search:
-        tools = document.get("tools") or []
-        tools = tools if isinstance(tools, list) else [tools]
-        document |= {"tools": [*tools, {"googleSearch": {}}]}
-        body = orjson.dumps(document)
-    if not is_mixed or (fit := for_ai_studio(document)) == document:
-        return body, None
-    return body, orjson.dumps(fit)
+    for name in native_request.models(document):
+        model_of(name, runtime, method)
+    body, answers = bytes(request.body), 1
+    if method == "generateContent":
+        named = native_request.with_aliases(document, resolved)
+        answers = native_request.answers(document)
+        if named is not document:
+            document, body = named, orjson.dumps(named)
+    studio = for_ai_studio(document) if is_mixed else document
+    return Read(body, None if studio == document else orjson.dumps(studio), answers)

@@ -71,9 +71,12 @@ def test_it_fits_every_language_light_and_width(here, visit, language, dark, siz
     page.wait_for_selector("#dash-refusals td")
 
     assert words in page.inner_text("#dashboard")
-    # What a client sent is quoted to that client only.
-    assert "…" in page.inner_text("#dash-refusals")
-    assert "such" not in page.inner_text("#dash-refusals")
+    refusals = page.inner_text("#dash-refusals")
+    # The model stands in its own column, as text; sentences quote to nobody else what a client sent.
+    assert "no-<b>such</b>-model" in refusals
+    assert "…" in refusals
+    assert "req_" in refusals
+    assert page.query_selector("#dash-refusals b") is None
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert serious_faults(page) == []
 

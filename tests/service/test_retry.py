@@ -331,6 +331,49 @@ def test_a_true_stream_that_breaks_off_ends_with_an_error_event(true_stream: Doo
     assert (row["outcome"], row["code"]) == ("partial", "answer_cut")
 
 
+@pytest.mark.parametrize("fault", [reset(4), hang(4), malformed(4)], ids=["reset", "silence", "garbled"])
+@pytest.mark.parametrize(
+    ("path", "asked", "last"),
+    [
+        ("/v1/chat/completions", chat(stream=True), "data: [DONE]"),
+        (
+            f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse",
+            {"contents": [{"role": "user", "parts": [{"text": "ping"}]}]},
+            '"STOP"',
+        ),
+        (
+            "/v1/messages",
+            {"model": MODEL, "max_tokens": 99, "stream": True, "messages": [{"role": "user", "content": "ping"}]},
+            "message_stop",
+        ),
+    ],
+    ids=["openai", "gemini", "anthropic"],
+)
+def test_an_answer_that_google_has_ended_is_whole_whatever_becomes_of_its_connection(
+    passing_on: House, fault: Any, path: str, asked: dict[str, Any], last: str
+) -> None:
+    passing_on.clear().gemini.replies(answer("one two three four", chunks=4, fault=fault))
+
+    with passing_on.server.client() as client:
+        told = client.post(path, json=asked)
+
+    assert told.status_code == 200
+    assert last in told.text.splitlines()[-1] or last in told.text.strip().rpartition("\n\n")[2]
+    assert "four" in told.text
+    assert "error" not in told.text
+    assert passing_on.log(told.headers["x-request-id"])["outcome"] == "answered"
+    assert len(passing_on.gemini.generated) == 1
+    passing_on.gemini.wait_until(lambda: passing_on.gemini.in_flight == 0, 2)
+
+
+def test_an_empty_answer_whose_connection_hangs_is_tried_again(true_stream: Door) -> None:
+    true_stream.house.gemini.replies(empty(fault=hang(1)), answer("pong"))
+
+    told = true_stream.ask()
+
+    assert (told.status, told.text, told.error) == (200, "pong", {})
+
+
 def test_a_failure_after_the_headers_is_an_error_event(door: Door) -> None:
     door.house.gemini.replies(blocked("SAFETY", before=1.3))
 

@@ -81,3 +81,14 @@ async def test_between_waits_the_deadline_touches_nobody() -> None:
 
     assert await after(0.03) == "done"
     deadline.clear()
+
+
+async def test_a_deadline_can_be_brought_nearer_but_not_put_off() -> None:
+    loop = asyncio.get_running_loop()
+    far, near = Deadline(loop.time() + 60), Deadline(loop.time() + 0.01)
+    far.within(0.01)
+    near.within(60)
+
+    for deadline in (far, near):
+        with pytest.raises(TimeoutError), deadline:
+            await asyncio.sleep(30)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import BadRequest, Quoted, UnknownModel, UnknownPath
+from proxy.errors import (
+    BadRequest,
+    HajimiError,
+    KeysBusy,
+    KeysResting,
+    LimitReached,
+    NotReady,
+    Quoted,
+    UnknownModel,
+    UnknownPath,
+    UpstreamFailed,
+)
 from proxy.views.answering import openai_duration
 
 UNKNOWN = 'The model "%(model)s" does not exist here.'
@@ -49,3 +61,20 @@ def test_what_others_see_of_a_refusal_holds_nothing_that_its_client_sent() -> No
 
     assert error.sentence() == 'This address ("/a/b") is not part of the API, 5.'
     assert error.for_others() == 'This address ("…") is not part of the API, 5.'
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [
+        (LimitReached("Wait.", retry_after=12), False),
+        (LimitReached("Wait until tomorrow.", retry_after=7200), True),
+        (NotReady("Stopping.", retry_after=5), False),
+        (KeysBusy("All keys are busy.", retry_after=1), False),
+        (KeysResting("All keys rest.", retry_after=30), True),
+        (UpstreamFailed("Nothing came.", retry_after=5), True),
+        (BadRequest("No."), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_clients_ask_again_by_themselves_only_where_waiting_helps(error: HajimiError, is_final: bool) -> None:
+    assert error.is_final is is_final

@@ -259,3 +259,10 @@ def test_megabytes_are_read_in_good_time() -> None:
     assert image(f"data:image/png;base64,{data}") == Inline("image/png", data)
 
     assert time.process_time() - began < 1
+
+
+def test_it_refuses_more_than_gemini_takes_in_a_request_and_names_the_place() -> None:
+    with pytest.raises(Invalid) as refused:
+        media.from_url("data:application/pdf;base64," + "A" * 134_000_000, "messages[3].content[1].file")
+
+    assert refused.value.param == "messages[3].content[1].file"

@@ -291,6 +291,35 @@ def test_signatures_come_back_on_their_parts() -> None:
     ]
 
 
+def test_a_signature_comes_back_on_an_older_call_too() -> None:
+    older = {"name": "f", "arguments": "{}", "extra_content": {"google": {"thought_signature": "c2lnMQ=="}}}
+    messages = [
+        HI,
+        {"role": "assistant", "content": None, "function_call": older},
+        {"role": "function", "name": "f", "content": "ok"},
+    ]
+
+    sent = body(*messages, model=FLASH_3)
+
+    assert [part["thoughtSignature"] for content in sent["contents"] for part in content["parts"]
+            if "functionCall" in part] == ["c2lnMQ=="]  # fmt: skip
+
+
+def test_a_signature_comes_back_on_an_image_too() -> None:
+    image = {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64,AAAA"},
+        "extra_content": {"google": {"thought_signature": "c2lnMQ=="}},
+    }
+
+    sent = body(HI, {"role": "assistant", "content": "Here.", "images": [image]}, HI, model=FLASH_3)
+
+    assert sent["contents"][1]["parts"][1] == {
+        "inlineData": {"mimeType": "image/png", "data": "AAAA"},
+        "thoughtSignature": "c2lnMQ==",
+    }
+
+
 def test_lost_signatures_are_replaced_in_the_current_turn_alone() -> None:
     messages = [
         HI,

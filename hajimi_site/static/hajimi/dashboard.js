@@ -158,6 +158,8 @@ function firstSteps(snapshot) {
 
 const charts = new Charts(say);
 
+const told = (refusal) => (refusal.count > 1 ? `${refusal.text} (${say("times", refusal.count)})` : refusal.text);
+
 function draw(snapshot) {
   tiles(snapshot);
   charts.draw(snapshot.minutes, (minute) => minuteClock.format(minute * 60000));
@@ -167,7 +169,7 @@ function draw(snapshot) {
   health(snapshot);
   rows(at("dash-members"), snapshot.members, (one) => ({ cells: [one.name, numbers.format(one.requests), numbers.format(one.tokens)] }));
   rows(at("dash-refusals"), snapshot.refusals, (one) => ({
-    cells: [time(one.at), one.who || say("nobody"), one.model || "–", one.count > 1 ? `${one.text} (${say("times", one.count)})` : one.text],
+    cells: [time(one.at), one.who || say("nobody"), one.model || "–", `${told(one)} ${one.id}`],
   }));
   at("dash-waiting").hidden = snapshot.waiting < 20;
   put(at("dash-waiting"), say("waiting", numbers.format(snapshot.waiting)));

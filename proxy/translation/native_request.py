@@ -1,0 +1,85 @@
+"""What a body in Gemini's own dialect says that we must know, and the little that aliases add to it. Pure.
+
+Google reads each field in camelCase and in snake_case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from proxy.translation import thinking
+from proxy.translation.profiles import Resolved
+from proxy.translation.turns import Chat
+
+Document = dict[str, Any]
+
+
+def answers(document: Document) -> int:
+    """Return how many answers are asked for: candidateCount, 1 where it is missing or makes no sense."""
+    count = _mapping(document, "generationConfig", "generation_config").get("candidateCount")
+    if count is None:
+        count = _mapping(document, "generationConfig", "generation_config").get("candidate_count")
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 1 else 1
+
+
+def models(document: Document) -> Iterator[str]:
+    """Yield the models that are named within: of the request whose tokens are counted, of a batch's texts."""
+    requests = document.get("requests")
+    batch = requests if isinstance(requests, list) else []
+    for each in (_mapping(document, "generateContentRequest", "generate_content_request"), *batch):
+        name = each.get("model") if isinstance(each, dict) else None
+        if isinstance(name, str) and name:
+            yield name
+
+
+def with_aliases(document: Document, resolved: Resolved) -> Document:
+    """Return the body of a generateContent with what the model's name stands for; as it is when that is nothing.
+
+    What the body says itself comes first.
+    """
+    return _with_search(_with_thinking(document, resolved), resolved)
+
+
+def _with_thinking(document: Document, resolved: Resolved) -> Document:
+    if resolved.thinking is None:
+        return document
+    field, config = _field(document, "generationConfig", "generation_config")
+    config = config if isinstance(config, dict) else {}
+    wish = thinking.plan(Chat(model=resolved.asked, messages=()), resolved).config
+    if not wish or "thinkingConfig" in config or "thinking_config" in config:
+        return document
+    return document | {field: config | {"thinkingConfig": wish}}
+
+
+def _with_search(document: Document, resolved: Resolved) -> Document:
+    if not resolved.search:
+        return document
+    listed = document.get("tools") or []
+    tools = listed if isinstance(listed, list) else [listed]
+    has_functions = _has(tools, "functionDeclarations", "function_declarations")
+    if _has(tools, "googleSearch", "google_search"):
+        return document
+    if not has_functions:
+        return document | {"tools": [*tools, {"googleSearch": {}}]}
+    if not resolved.profile.search_with_functions:
+        # As in chats: without its functions the client's program breaks, without the search it does not.
+        return document
+    field, config = _field(document, "toolConfig", "tool_config")
+    config = config if isinstance(config, dict) else {}
+    allowing = {field: config | {"includeServerSideToolInvocations": True}}
+    return document | {"tools": [*tools, {"googleSearch": {}}]} | allowing
+
+
+def _has(tools: list[Any], *names: str) -> bool:
+    return any(isinstance(tool, dict) and any(name in tool for name in names) for tool in tools)
+
+
+def _field(document: Document, camel: str, snake: str) -> tuple[str, Any]:
+    name = snake if camel not in document and snake in document else camel
+    return name, document.get(name)
+
+
+def _mapping(document: Document, camel: str, snake: str) -> Document:
+    value = _field(document, camel, snake)[1]
+    return value if isinstance(value, dict) else {}
