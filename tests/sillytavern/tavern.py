@@ -23,7 +23,7 @@ VERSION = "1.19.0"
 CACHE = Path(os.environ.get("HAJIMI_CACHE") or Path.home() / ".cache" / "hajimi-ci")
 HOME = CACHE / f"sillytavern-{VERSION}"
 INSTALLED = HOME / "node_modules" / "sillytavern" / "server.js"
-START_SECONDS = 120
+START_SECONDS = 420
 CLUMSY = 2  # the driver's exit code when a step on the page could not be done
 CONFIG = """\
 listen: false
