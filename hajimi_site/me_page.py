@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from keys import enrolling
 from keys.ledger import Away
-from keys.members import MemberView, credential
+from keys.members import MemberView, Throttled, credential
 from keys.models import Member, Source
 from proxy import mine, refusals, request_id
 from proxy.api import House
@@ -81,14 +81,25 @@ async def new_password(request: ASGIRequest) -> HttpResponse:
         return _refused(request, error)
     chosen = request.POST.get("new_password", "")
     try:
+        if chosen:
+            # Whether it is refused as another's or taken tells something about the others' passwords.
+            _count_try(request)
         made = await sync_to_async(_change)(member, chosen)
     except HajimiError as error:
         return _refused(request, error) if _wants_json(request) else await _shown(request, member, error=error)
+    _house(request).doorkeeper.trust(made, _address(request))
     logger.info("Member %d has given itself a new password", member.id)
     await _taken_over(_house(request), member)
     if _wants_json(request):
         return JsonResponse({"member": member.name, "password": None if chosen else made})
     return await _shown(request, member, made="" if chosen else made, is_changed=True)
+
+
+def _count_try(request: ASGIRequest) -> None:
+    try:
+        _house(request).doorkeeper.try_another(_address(request), time.time())
+    except Throttled as error:
+        raise refusals.too_many_guesses(error.retry_after) from None
 
 
 def _change(member: MemberView, chosen: str) -> str:

@@ -54,6 +54,13 @@ class PasswordTaken(Refused):
         super().__init__("Another member has this password; each member needs a password of their own.")
 
 
+class SetByEnvironment(Refused):
+    """PASSWORD says what this member's password is, and says it again at each start."""
+
+    def __init__(self) -> None:
+        super().__init__("This member's password is the variable PASSWORD: change it there, and start hajimi again.")
+
+
 class WeakPassword(Refused):
     """A password is too easy to guess; ``sentences`` say why."""
 
@@ -105,10 +112,13 @@ def enrol(name: str, password: str = "", **fields: Any) -> tuple[Member, str]:
 
 @transaction.atomic
 def give_password(member: Member, password: str = "", source: Source = Source.ADMIN) -> str:
-    """Save ``member`` with this password, or a generated one; return it. Raises BadPassword or PasswordTaken.
+    """Save ``member`` with this password, or a generated one; return it.
 
-    A member whose password an admin chose is the admin's own, and ends the default password.
+    A member whose password an admin chose is the admin's own, and ends the default password. Raises BadPassword,
+    PasswordTaken, or SetByEnvironment: the next start would bring the earlier password back.
     """
+    if source == Source.ADMIN:
+        check_may_change(member)
     password = password or generate_password()
     digest = usable_digest(password, member)
     if source == Source.ADMIN:
@@ -123,6 +133,17 @@ def give_password(member: Member, password: str = "", source: Source = Source.AD
             raise PasswordTaken from None
         raise
     return password
+
+
+def follows_environment(member: Member) -> bool:
+    """True when each start gives this member the password that PASSWORD holds."""
+    return settings.PASSWORD is not None and member.source == Source.ENVIRONMENT and bool(member.pk)
+
+
+def check_may_change(member: Member) -> None:
+    """Raise SetByEnvironment when the next start would undo a new password."""
+    if follows_environment(member):
+        raise SetByEnvironment
 
 
 def close(member: Member) -> None:

@@ -134,6 +134,20 @@ class Doorkeeper:
             self._tell("proven", place, digest)
         return member
 
+    def try_another(self, address: str, now: float) -> None:
+        """Count a member's try at what may be another's password, right or wrong. Raises Throttled."""
+        place = _place(address)
+        if pause := self._pause(place, now):
+            raise Throttled(pause)
+        self._count(place, now)
+        self._tell("guess", place, "")
+
+    def trust(self, credential: str, address: str) -> None:
+        """Note that a password is right at this address: its member has just chosen it there."""
+        place, digest = _place(address), self._digest(credential)
+        if self._prove(place, digest):
+            self._tell("proven", place, digest)
+
     def hear_guess(self, place: str, now: float) -> None:
         """Count a wrong guess that another process was asked."""
         if not self._pause(place, now):

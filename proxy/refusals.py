@@ -124,6 +124,11 @@ def no_key(unavailable: Unavailable, model: str, now: float) -> errors.HajimiErr
     return errors.KeysResting(template, values | {"wait": duration(wait)}, retry_after=wait)
 
 
+def too_many_guesses(wait: float) -> errors.TooManyGuesses:
+    """Return the error for an address that has guessed too often; ``wait`` is in seconds."""
+    return errors.TooManyGuesses(TOO_MANY_GUESSES, {"wait": duration(wait)}, retry_after=wait)
+
+
 def outage(outage: Outage) -> errors.UpstreamFailed:
     """Return the error for an upstream that is not even asked now, because it answers nobody."""
     values = {

@@ -24,6 +24,9 @@ from proxy.runtime import current_behaviour
 REFUSALS: Final = {
     enrolling.BadPassword: _("A password is printable ASCII, without spaces at its ends."),
     enrolling.PasswordTaken: _("Another member has this password; each member needs a password of their own."),
+    enrolling.SetByEnvironment: _(
+        "This member's password is the variable PASSWORD: change it there, and start hajimi again."
+    ),
 }
 YES_NO_INHERIT: Final = (("unknown", _("inherit")), ("true", _("yes")), ("false", _("no")))
 MOST_AT_ONCE: Final = 500
@@ -110,6 +113,7 @@ class MemberForm(LimitsForm):
         password: str = cleaned.get("password", "")
         if password:
             try:
+                enrolling.check_may_change(self.instance)
                 enrolling.usable_digest(password, self.instance)
                 enrolling.check_strength(password, cleaned.get("name", ""))
             except enrolling.WeakPassword as error:

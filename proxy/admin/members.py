@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -21,7 +21,7 @@ from unfold.views import ChangeList
 
 from keys import enrolling, limits
 from keys.models import Group, Member, ModelLimit, Source
-from proxy.admin.member_forms import GroupForm, MemberForm
+from proxy.admin.member_forms import REFUSALS, GroupForm, MemberForm
 from proxy.admin.member_pages import bulk_view, passwords_page
 from proxy.admin.telling import TellingAdmin
 from proxy.desk import history, member_columns
@@ -193,7 +193,12 @@ class MemberAdmin(TellingAdmin):
     @admin.action(description=_("New password for selected members"), permissions=["change"])
     def rotate_password(self, request: HttpRequest, queryset: QuerySet[Member]) -> HttpResponse:
         """Make new passwords; the earlier ones end at once."""
-        members = list(queryset)
+        following = [member for member in queryset if enrolling.follows_environment(member)]
+        members = [member for member in queryset if member not in following]
+        if following:
+            self.message_user(request, REFUSALS[enrolling.SetByEnvironment], messages.WARNING)
+        if not members:
+            return HttpResponseRedirect(request.get_full_path())
         made = [(member.name, enrolling.give_password(member)) for member in members]
         history.note(request, members, _now("New password."))
         return passwords_page(self, request, made, _now("New passwords"), renewed=True)

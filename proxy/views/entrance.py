@@ -32,8 +32,7 @@ def let_in(house: House, given: str | None, address: str) -> MemberView:
     try:
         return house.doorkeeper.authenticate(given, address, house.runtime.current.members, time.time())
     except Throttled as error:
-        values = {"wait": refusals.duration(error.retry_after)}
-        raise errors.TooManyGuesses(refusals.TOO_MANY_GUESSES, values, retry_after=error.retry_after) from None
+        raise refusals.too_many_guesses(error.retry_after) from None
     except UnknownPassword:
         raise errors.WrongPassword(refusals.WRONG_PASSWORD if given else refusals.NO_PASSWORD) from None
 

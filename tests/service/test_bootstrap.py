@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import override_settings
 
 from keys import enrolling, switching, vault
 from keys.bootstrap import Bootstrapped, bootstrap
@@ -228,6 +229,15 @@ def test_another_members_password_is_a_note_not_a_crash(start: Start) -> None:
     assert opens("first password") is None
     start(password="third password")
     assert opens("third password") == "shared"
+
+
+def test_a_password_that_the_environment_gives_is_changed_there_alone(start: Start) -> None:
+    start(password="first password")
+
+    with override_settings(PASSWORD="first password"), pytest.raises(enrolling.SetByEnvironment):
+        enrolling.give_password(Member.objects.get(), "chosen by an admin")
+
+    assert opens("first password") == "shared"
 
 
 def test_a_password_that_an_admin_gave_the_shared_member_makes_it_theirs(start: Start) -> None:

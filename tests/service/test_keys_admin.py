@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from keys import enrolling, vault
@@ -230,6 +230,22 @@ def test_saving_a_member_with_its_own_password_again_is_fine(admin_client: Clien
     data = {"name": "alice", "password": "first password", "enabled": "on"}
 
     assert "errorlist" not in page(admin_client.post(f"/admin/keys/member/{member.pk}/change/", data, follow=True))
+
+
+@override_settings(PASSWORD="first password")
+def test_a_password_that_comes_from_the_environment_is_not_changed_here(admin_client: Client) -> None:
+    shared = Member(name="shared")
+    enrolling.give_password(shared, "first password", Source.ENVIRONMENT)
+    wish = {"name": "shared", "password": "another-password-of-mine", "enabled": "on"}
+
+    action = {"action": "rotate_password", "_selected_action": [shared.pk]}
+    told = [
+        page(admin_client.post("/admin/keys/member/", action, follow=True)),
+        page(admin_client.post(f"/admin/keys/member/{shared.pk}/change/", wish)),
+    ]
+
+    assert all("the variable PASSWORD" in one for one in told)
+    assert Member.objects.get().digest == vault.digest("first password")
 
 
 def test_new_passwords_are_shown_once_on_a_page_that_is_not_stored(admin_client: Client) -> None:

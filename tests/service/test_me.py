@@ -181,6 +181,24 @@ def test_disabled_and_expired_members_are_refused_like_unknown_passwords(
     assert sentences == ["This password is not known here; ask the admin of this server."] * 2
 
 
+def test_trying_what_might_be_another_s_password_is_throttled_like_guessing(serve: Callable[..., Server]) -> None:
+    server = serve()
+    own(server)
+    password = server.password
+    for number in range(60):
+        wished = f"a-wish-of-mine-{number}"
+        told = ask(server, password, path="/me/password", method="POST", headers=JSON, data={"new_password": wished})
+        if told.status_code == 429:
+            break
+        # On a busy machine requests run with the new password a little later: then it is tried again.
+        password = wished if told.status_code == 200 else password
+
+    assert told.status_code == 429
+    assert int(told.headers["retry-after"]) >= 1
+    # Whoever has a password that works is not shut out of anything else.
+    assert ask(server, password, headers=JSON).status_code == 200
+
+
 def test_a_member_gives_itself_a_new_password(serve: Callable[..., Server]) -> None:
     server = serve()
     own(server)

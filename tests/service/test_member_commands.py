@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from django.utils import timezone
 
 from keys import enrolling, vault
-from keys.models import Group, Member, ModelLimit, Usage
+from keys.models import Group, Member, ModelLimit, Source, Usage
 
 pytestmark = pytest.mark.django_db
 
@@ -116,6 +117,16 @@ def test_a_new_password_is_printed_once_and_ends_the_earlier_one() -> None:
     assert vault.digest(sentence.split()[-1]) == Member.objects.get().digest
     with pytest.raises(CommandError, match="no member named Ben"):
         run("rotate_password", "Ben")
+
+
+@override_settings(PASSWORD="first password")
+def test_a_password_that_comes_from_the_environment_is_changed_there() -> None:
+    enrolling.give_password(Member(name="shared"), "first password", Source.ENVIRONMENT)
+
+    with pytest.raises(CommandError, match="the variable PASSWORD"):
+        run("rotate_password", "shared")
+
+    assert Member.objects.get().digest == vault.digest("first password")
 
 
 def test_a_chosen_new_password_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
