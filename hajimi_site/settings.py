@@ -22,7 +22,11 @@ READING = environment.read(os.environ)
 _values = READING.values
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
 SPACE_HOST = os.environ.get("SPACE_HOST", "")
-ENVIRONMENT_NOTES: tuple[str, ...] = (*READING.notes, *(space.advice(_values) if ON_SPACE else ()))
+ENVIRONMENT_NOTES: tuple[str, ...] = (
+    *READING.notes,
+    *secret_key.advice(_values["SECRET_KEY"]),
+    *(space.advice(_values) if ON_SPACE else ()),
+)
 
 BEHAVIOUR = environment.behaviour(_values)
 GEMINI_API_KEYS: tuple[str, ...] = _values["GEMINI_API_KEYS"]
