@@ -269,10 +269,14 @@ def test_cookies_are_for_http_only_and_stay_on_our_site(behind_proxy):
         cookie = page.headers["set-cookie"].partition(";")[0]
         form = fields_of(page) | {"username": "admin", "password": ADMIN_PASSWORD}
         done = browser.post("/admin/login/?next=/admin/", data=form, headers=headers | {"cookie": cookie})
+        spoken = {"language": "zh-hans", "csrfmiddlewaretoken": form["csrfmiddlewaretoken"]}
+        chosen = browser.post("/language/setlang/", data=spoken, headers=headers | {"cookie": cookie})
 
-    assert done.status_code == 302
-    session = next(value for value in done.headers.get_list("set-cookie") if value.startswith("sessionid"))
-    assert {"httponly", "secure", "samesite=lax"} <= {piece.strip().lower() for piece in session.split(";")}
+    assert done.status_code == chosen.status_code == 302
+    cookies = [value for answer in (page, done, chosen) for value in answer.headers.get_list("set-cookie")]
+    assert {value.partition("=")[0] for value in cookies} == {"csrftoken", "sessionid", "django_language"}
+    for value in cookies:
+        assert {"httponly", "secure", "samesite=lax"} <= {piece.strip().lower() for piece in value.split(";")}, value
 
 
 # Websockets
