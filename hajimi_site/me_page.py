@@ -150,6 +150,7 @@ async def _shown(
         "limits": [_line(limit) for limit in limits],
         "requests": [(request_id.shown(log.pk), log) for log in records.requests],
         "may_change": not records.follows_environment,
+        "may_record": not records.follows_environment,
         "connection": connected,
         "made": made,
         "is_changed": is_changed,

@@ -15,7 +15,7 @@ from django.core.management.commands import migrate
 from django.db import Error, connection, connections
 from django.db.migrations.loader import MigrationLoader
 
-from hajimi_site import backups, early_signals
+from hajimi_site import backups, early_signals, snapshots
 from keys import vault
 from keys.bootstrap import Bootstrapped, bootstrap
 
@@ -32,6 +32,8 @@ def prepare() -> Bootstrapped:
     try:
         with one_at_a_time():
             backups.restore_if_needed()
+            if database := backups.database_file():
+                snapshots.keep_private(database)
             _refuse_newer()
             call_command(_Migrate(), interactive=False, verbosity=0)
             early_signals.obey()

@@ -6,8 +6,13 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
+
+SHORTEST: Final = 32
+# How the samples' texts begin.
+_OF_A_SAMPLE: Final = "change-me"
 
 
 class BadDataDir(ImproperlyConfigured):
@@ -31,6 +36,16 @@ def kept_in(folder: Path) -> str:
     if not key:
         raise BadDataDir(f"{path} is empty. Put the installation's key back, or delete the file to begin anew.")
     return key
+
+
+def advice(key: str) -> tuple[str, ...]:
+    """Return a warning when a SECRET_KEY of the environment can be guessed; "" stands for none set."""
+    if not key or (len(key) >= SHORTEST and not key.startswith(_OF_A_SAMPLE)):
+        return ()
+    return (
+        f"WARNING: SECRET_KEY is shorter than {SHORTEST} characters, or a sample's text: who gets the database or a "
+        "backup may guess it, and read the keys. docs/security.md says how to change it.",
+    )
 
 
 def _make(path: Path) -> None:

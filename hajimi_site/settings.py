@@ -22,7 +22,11 @@ READING = environment.read(os.environ)
 _values = READING.values
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
 SPACE_HOST = os.environ.get("SPACE_HOST", "")
-ENVIRONMENT_NOTES: tuple[str, ...] = (*READING.notes, *(space.advice(_values) if ON_SPACE else ()))
+ENVIRONMENT_NOTES: tuple[str, ...] = (
+    *READING.notes,
+    *secret_key.advice(_values["SECRET_KEY"]),
+    *(space.advice(_values) if ON_SPACE else ()),
+)
 
 BEHAVIOUR = environment.behaviour(_values)
 GEMINI_API_KEYS: tuple[str, ...] = _values["GEMINI_API_KEYS"]
@@ -163,6 +167,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(SPACE_HOST)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+# No script reads a cookie: forms carry the token.
+CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 APPEND_SLASH = True
 SILENCED_SYSTEM_CHECKS = [

@@ -12,14 +12,21 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _NAME: Final = re.compile(r"hajimi-(\d{8}T\d{6})Z\.sqlite3")
 _STAMP: Final = "%Y%m%dT%H%M%S"
+# What lets its finder in, or was promised to be gone after a day: it may not outlive that in a snapshot.
+_LEFT_OUT: Final = {
+    "django_session": "DELETE FROM django_session",
+    "proxy_recording": "DELETE FROM proxy_recording",
+    "proxy_recordingwish": "DELETE FROM proxy_recordingwish",
+}
 # What SQLite keeps beside a database.
 _COMPANIONS: Final = ("", "-wal", "-shm", "-journal")
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -33,15 +40,29 @@ class Unsound(Exception):
 def take(database: Path, folder: Path, at: datetime) -> Path:
     """Put a checked snapshot of ``database`` into ``folder`` and return its path.
 
+    It holds no sign-in and no recording, and only its owner may read it.
     Raises Unsound, OSError or sqlite3.Error; ``folder`` then holds what it held before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _local_file(database) as copy:
         with contextlib.closing(_open(database)) as connection:
             connection.execute("VACUUM INTO ?", (str(copy),))
+        _leave_out(copy)
         if fault := fault_of(copy):
             raise Unsound(f"the snapshot is not sound: {fault}")
         return _publish(copy, folder / f"hajimi-{at.astimezone(UTC).strftime(_STAMP)}Z.sqlite3")
+
+
+def keep_private(database: Path) -> None:
+    """Let nobody but its owner read a database made now; of one that is there, take away what everybody may do.
+
+    SQLite gives the files beside it the same rights. A file of somebody else's, or a mount without rights, stays.
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    for path in (_beside(database, suffix) for suffix in _COMPANIONS):
+        with contextlib.suppress(OSError):
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o007)
 
 
 def found_in(folder: Path) -> list[Path]:
@@ -91,7 +112,8 @@ def bring_back(snapshot: Path, database: Path, at: datetime) -> Path | None:
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     with _local_file(database) as copy:
-        shutil.copyfile(snapshot, copy)
+        with snapshot.open("rb") as source, _private(copy) as target:
+            shutil.copyfileobj(source, target, 2**20)
         if fault := fault_of(copy):
             raise Unsound(f"{snapshot.name} is not sound: {fault}")
         for suffix in _COMPANIONS[1:]:
@@ -99,6 +121,15 @@ def bring_back(snapshot: Path, database: Path, at: datetime) -> Path | None:
         aside = _put_aside(database, at)
         copy.replace(database)
         return aside
+
+
+def _leave_out(copy: Path) -> None:
+    with contextlib.closing(_open(copy)) as connection:
+        # Else the rows would go on lying in the pages that are free now.
+        connection.execute("PRAGMA secure_delete = ON")
+        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in there & _LEFT_OUT.keys():
+            connection.execute(_LEFT_OUT[table])
 
 
 def _put_aside(database: Path, at: datetime) -> Path | None:
@@ -115,7 +146,7 @@ def _publish(copy: Path, place: Path) -> Path:
     """Copy a local file to ``place``, whole or not at all."""
     draft = place.with_name(f".{place.name}.part")
     try:
-        with copy.open("rb") as source, draft.open("wb") as target:
+        with copy.open("rb") as source, _private(draft) as target:
             shutil.copyfileobj(source, target, 2**20)
             target.flush()
             # Not every mount can; what was written is read again below.
@@ -140,6 +171,11 @@ def _local_file(database: Path) -> Iterator[Path]:
 def _open(path: Path) -> sqlite3.Connection:
     """Open a database that exists. Writable, for a log left by a crash is played in first."""
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def _private(path: Path) -> BinaryIO:
+    """Open a file for writing; made anew, it is its owner's only."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 def _digest(path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from channels.routing import URLRouter
@@ -11,14 +11,17 @@ from channels.sessions import SessionMiddlewareStack
 from django.conf import settings
 from django.http.request import validate_host
 from django.urls import path, re_path
+from django.utils.http import is_same_domain
 
 from hajimi_site.hosts import is_address
 from proxy.dashboard.consumers import LiveConsumer
 from proxy.dashboard.views import SOCKET_PATH
 
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
 
 class OwnPages:
-    """Lets a websocket in when its page comes from a host of ours; a browser says so, and cannot lie."""
+    """Lets a websocket in when its page comes from an origin of ours; a browser says so, and cannot lie."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -34,17 +37,30 @@ class OwnPages:
 
 
 def is_ours(origin: str, host: str) -> bool:
-    """Tell whether a page of ``origin`` belongs to this server, asked for as ``host``."""
+    """Tell whether a page of ``origin`` belongs to this server, asked for as ``host``.
+
+    Another port of the same name is somebody else's, unless CSRF_TRUSTED_ORIGINS names it. The page may be https where
+    the request is not: many a proxy ends TLS and tells nothing of it.
+    """
     try:
         parts = urlsplit(origin)
         name = parts.hostname or ""
     except ValueError:
         return False
-    if parts.scheme not in {"http", "https"} or not name:
+    if parts.scheme not in _DEFAULT_PORTS or not name:
         return False
-    if is_address(name):
-        return parts.netloc == host
-    return validate_host(name, settings.ALLOWED_HOSTS)
+    if _is_trusted(parts.scheme, parts.netloc):
+        return True
+    port = _DEFAULT_PORTS[parts.scheme]
+    if parts.netloc.removesuffix(port) != host.lower().removesuffix(port):
+        return False
+    return is_address(name) or validate_host(name, settings.ALLOWED_HOSTS)
+
+
+def _is_trusted(scheme: str, place: str) -> bool:
+    """Tell whether CSRF_TRUSTED_ORIGINS names an origin, as Django reads that list for forms."""
+    trusted = (origin.partition("://") for origin in settings.CSRF_TRUSTED_ORIGINS)
+    return any(scheme == of and is_same_domain(place, pattern.removeprefix("*")) for of, _, pattern in trusted)
 
 
 def build() -> Any:

@@ -57,6 +57,8 @@ class MemberView:
     parallel_requests: int | None = None
     model_limits: tuple[ModelLimitView, ...] = ()
     own: Own | None = None
+    # Its password is PASSWORD of the environment, which everybody may have.
+    follows_environment: bool = False
 
 
 # Stands in for a member where a password is nobody's: it can be compared, and never matches.

@@ -9,7 +9,7 @@ from typing import Any
 
 from keys import limits
 from keys.members import MemberView, ModelLimitView, Own
-from keys.models import Member, ModelLimit
+from keys.models import Member, ModelLimit, Source
 from proxy.translation.profiles import NamePatterns
 
 
@@ -36,6 +36,7 @@ def view(member: Member, groups: Iterable[ModelLimit], own: Iterable[ModelLimit]
         expires_at=member.expires_at,
         model_limits=_model_limits(groups, own),
         own=_own(member),
+        follows_environment=member.source == Source.ENVIRONMENT,
         **numbers,
     )
 

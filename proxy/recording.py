@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from keys import vault
+from keys.models import Source
 from proxy import request_id
 from proxy.models import Recording, RecordingWish
 
@@ -126,6 +127,8 @@ def prune(now: datetime) -> int:
 def wishing_members() -> frozenset[int]:
     """Return the members whose requests are recorded now. Synchronous."""
     wishes = RecordingWish.objects.filter(created_at__gt=datetime.now(UTC) - LIFETIME)
+    # A wish may be older than the environment's hold on its member.
+    wishes = wishes.exclude(member__source=Source.ENVIRONMENT)
     return frozenset(wishes.values_list("member_id", flat=True))
 
 

@@ -16,6 +16,7 @@ KEYS = (
 )
 PASTED = "AIzaSyCanaryKeyPasted-zqx7k5pWv4u9T2bcd"
 SHARED = "canary-member-zqx7k6pWv4u9T2"
+BOB = "canary-bob-zqx7kkpWv4u9T2"
 ALICE = "canary-alice-zqx7k7pWv4u9T2"
 # One that was never ours: nothing knows it, so nothing can look for it.
 STRANGE_KEY = "sk-canary-strange-key-zqx7kjpWv4u9T2"
@@ -33,6 +34,7 @@ PICTURE = base64.b64encode(b"\x89PNG canary picture zqx7kipWv4u9T2").decode()
 CANARIES = {
     **{f"key {number}": key for number, key in enumerate((*KEYS, PASTED), 1)},
     "the shared password": SHARED,
+    "Bob's password": BOB,
     "Alice's password": ALICE,
     "a wrong password": GUESS,
     "a key of somebody else's": STRANGE_KEY,

@@ -15,6 +15,10 @@ from proxy.recording import MOST
 from proxy.views.entrance import document_of, member_of
 
 BAD_COUNT: Final = _("%(param)s must be a whole number from 1 to %(most)s.")
+SHARED_PASSWORD: Final = _(
+    "Others may have this password too, for it is set by this server's configuration: "
+    "only a member with a password of its own can record requests."
+)
 
 
 async def shelf(request: ApiRequest) -> HttpResponse:
@@ -23,8 +27,13 @@ async def shelf(request: ApiRequest) -> HttpResponse:
 
 
 async def start(request: ApiRequest) -> HttpResponse:
-    """POST /v1/me/recordings: record the next ``count`` requests."""
+    """POST /v1/me/recordings: record the next ``count`` requests.
+
+    Raises BadRequest for a member whose password others have: each would read what all of them say.
+    """
     member = member_of(request)
+    if member.follows_environment:
+        raise errors.BadRequest(SHARED_PASSWORD)
     document = document_of(request)
     count = document.get("count") if isinstance(document, dict) else None
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:

@@ -68,6 +68,7 @@ def test_a_member_changes_its_password_and_goes_on_with_the_new_one(here, visit)
 
 
 def test_a_member_records_the_next_request_and_reads_what_was_sent(here, visit):
+    own(here.server)
     page = visit(here, f"/me#{here.server.password}", size=PHONE, dark=True)
     page.wait_for_selector("#limits")
     page.fill("#record-count", "2")

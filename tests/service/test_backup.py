@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import stat
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -14,13 +15,16 @@ from typing import Any
 import pytest
 
 from tests.databases import ABOUT_SQLITE
+from tests.forms import logged_in, submit
 from tests.gemini import FakeGemini
-from tests.serving import NotStarted, Server
+from tests.service.tiny_process import until
+from tests.serving import NotStarted, Server, chat
 
 pytestmark = ABOUT_SQLITE
 
 SECRET = "a secret key that does not lie in DATA_DIR " * 2
 Serve = Callable[..., Server]
+CHAT = "/v1/chat/completions"
 
 
 def chats(server: Server, count: int) -> None:
@@ -265,3 +269,42 @@ def test_a_snapshot_that_hangs_holds_up_nothing_but_itself(serve: Serve, bucket:
 
     assert server.wait(90) == 0
     assert "The last snapshot of the database is given up" in server.output
+
+
+def test_a_stolen_snapshot_holds_no_sign_in_and_no_recording(running: Server, bucket: Path) -> None:
+    with logged_in(running) as admin:
+        submit(admin, "/admin/keys/member/add/", name="Anna", password="a-password-of-Anna-1")
+        session = admin.cookies["sessionid"]
+    with running.client("a-password-of-Anna-1") as anna:
+        assert until(lambda: anna.post("/v1/me/recordings", json={"count": 20}).status_code == 200)
+        assert until(lambda: running.chat() and anna.post(CHAT, json=chat()) and record_count(running))
+
+    assert running.stop() == 0
+
+    snapshot = snapshots(bucket)[-1]
+    assert running.rows("SELECT * FROM django_session")
+    with closing(sqlite3.connect(snapshot)) as database:
+        for table in ("django_session", "proxy_recording", "proxy_recordingwish"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    assert session.encode() not in snapshot.read_bytes()
+
+
+def record_count(server: Server) -> int:
+    return len(server.rows("SELECT * FROM proxy_recording"))
+
+
+def test_nobody_else_on_the_machine_reads_the_database_or_a_snapshot(running: Server, bucket: Path) -> None:
+    files = [path for path in running.data_dir.iterdir() if path.name.startswith("hajimi.sqlite3")]
+    assert len(files) == 3
+    assert {mode_of(path) for path in files} == {0o600}
+    assert running.stop() == 0
+    assert {mode_of(path) for path in snapshots(bucket)} == {0o600}
+
+    (running.data_dir / "hajimi.sqlite3").chmod(0o664)
+    running.start()
+
+    assert mode_of(running.data_dir / "hajimi.sqlite3") == 0o660
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)

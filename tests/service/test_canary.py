@@ -29,6 +29,7 @@ from tests.canaries import (
     ADMIN,
     ALICE,
     ANSWER,
+    BOB,
     CANARIES,
     GUESS,
     KEYS,
@@ -121,6 +122,7 @@ def run(tmp_path_factory) -> Iterator[Run]:
 def everything(run: Run, folder: Path) -> Run:
     """Use every feature once, then collect all that can be looked at."""
     with logged_in(run.server, ADMIN) as browser, frames(run, browser):
+        move_in(run, browser)
         talk(run)
         fail(run)
         guess(run)
@@ -144,13 +146,20 @@ def folder_bytes(folder: Path) -> bytes:
 # What members do
 
 
+def move_in(run: Run, browser: httpx.Client) -> None:
+    """Add Bob, who has a password of his own: only such a member may record."""
+    run.seen.add("adding Bob", submit(browser, "/admin/keys/member/add/", name="Bob", password=BOB).content)
+    with run.server.client(BOB) as client:
+        assert until(lambda: client.get("/v1/models").status_code == 200)
+
+
 def talk(run: Run) -> None:
     """Every endpoint and dialect, whole and streamed, with tools, thoughts, pictures and sound."""
     gemini = run.gemini
     call = {"functionCall": {"name": "look", "args": {"where": TOOL}}, "thoughtSignature": SIGNATURE}
     tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": PROMPT}]
-    with run.server.client(SHARED) as client:
+    with run.server.client(BOB) as client:
         # Encrypted, but in the database.
         assert client.post("/v1/me/recordings", json={"count": 20}).status_code == 200
         for extra in ({}, {"stream": True}, {"n": 2}, {"stream": True, "reasoning_effort": "low"}):
@@ -437,7 +446,7 @@ def test_the_canaries_really_went_through(run: Run) -> None:
     assert PROMPT in sent
     assert {row["dialect"] for row in logs} >= {"openai", "gemini", "anthropic", "responses"}
     assert len({row["outcome"] for row in logs}) > 5
-    assert len({row["member_id"] for row in logs}) == 2
+    assert len({row["member_id"] for row in logs}) == 3
     assert run.server.rows("SELECT tail FROM keys_key WHERE label = 'pasted'") == [{"tail": PASTED[-4:]}]
     assert run.server.rows("SELECT call_id FROM proxy_thoughtsignature")
     assert len(run.server.rows("SELECT id FROM proxy_recording")) >= 15

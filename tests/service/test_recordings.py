@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.canaries import ANSWER, PROMPT, found
-from tests.forms import logged_in
+from tests.forms import logged_in, submit
 from tests.gemini import answer
 from tests.service.houses import house
 from tests.service.tiny_process import until
@@ -16,11 +16,16 @@ from tests.serving import chat
 
 PATH = "/v1/me/recordings"
 CHAT = "/v1/chat/completions"
+OWN = "a-password-of-Anna-1"
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     with house(tmp_path_factory.mktemp("house"), FAKE_STREAMING=False) as running:
+        with logged_in(running.server) as admin:
+            submit(admin, "/admin/keys/member/add/", name="Anna", password=OWN)
+        with running.server.client(OWN) as anna:
+            assert until(lambda: anna.get(PATH).status_code == 200)
         yield running
 
 
@@ -28,7 +33,7 @@ def here(tmp_path_factory):
 def member(here):
     here.clear()
     here.gemini.always(answer(ANSWER))
-    with here.server.client() as client:
+    with here.server.client(OWN) as client:
         client.delete(PATH)
         yield client
 
@@ -106,7 +111,7 @@ def test_after_a_day_they_are_gone(here, member) -> None:
 
 def test_the_member_deletes_them_at_once(here) -> None:
     here.clear()
-    with here.server.client() as member:
+    with here.server.client(OWN) as member:
         member.post(PATH, json={"count": 5})
         assert until(lambda: ask(member) or recorded(member))
 
@@ -116,8 +121,42 @@ def test_the_member_deletes_them_at_once(here) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"count": 0}, {"count": 21}, {"count": True}, {"count": "5"}, [], {"count": 1.5}])
 def test_a_count_that_cannot_be_is_refused_at_its_field(here, body) -> None:
-    with here.server.client() as member:
+    with here.server.client(OWN) as member:
         refused = member.post(PATH, json=body)
 
     assert refused.status_code == 400
     assert refused.json()["error"]["param"] == "count"
+
+
+def test_eavesdropping_who_has_the_shared_password_cannot_record_everybody_else_s_chats(here) -> None:
+    here.clear()
+    with here.server.client() as eavesdropper:
+        refused = eavesdropper.post(PATH, json={"count": 20})
+        page = eavesdropper.get("/me", headers={"accept": "text/html"})
+        ask(eavesdropper)
+
+        assert refused.status_code == 400
+        assert "password of its own" in refused.json()["error"]["message"]
+        assert eavesdropper.get(PATH).json() == {"left": 0, "until": None, "recordings": []}
+    assert page.status_code == 200
+    assert "data-record" not in page.text
+
+
+def test_a_wish_of_a_member_that_the_environment_has_taken_over_records_nothing(here, member) -> None:
+    member.post(PATH, json={"count": 20})
+    assert until(lambda: ask(member) or recorded(member))
+    taken = [("UPDATE keys_member SET source = 'environment' WHERE name = 'Anna'", ())]
+    here.server.write(*taken, ("UPDATE proxy_revision SET number = number + 1", ()))
+    try:
+        assert until(lambda: member.post(PATH, json={"count": 20}).status_code == 400)
+        before = len(recorded(member))
+        for _ in range(3):
+            ask(member)
+        assert len(recorded(member)) == before
+    finally:
+        here.server.write(
+            ("UPDATE keys_member SET source = 'admin' WHERE name = 'Anna'", ()),
+            ("UPDATE proxy_revision SET number = number + 1", ()),
+        )
+        assert until(lambda: member.post(PATH, json={"count": 1}).status_code == 200)
+        member.delete(PATH)

@@ -32,7 +32,8 @@ def besieged(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def behind_proxy(tmp_path_factory):
-    with house(tmp_path_factory.mktemp("house"), TRUSTED_PROXIES="127.0.0.1", ALLOWED_HOSTS="chat.example") as running:
+    proxied = {"TRUSTED_PROXIES": "127.0.0.1", "CSRF_TRUSTED_ORIGINS": "https://panel.example:8443"}
+    with house(tmp_path_factory.mktemp("house"), ALLOWED_HOSTS="chat.example", **proxied) as running:
         yield running
 
 
@@ -268,17 +269,35 @@ def test_cookies_are_for_http_only_and_stay_on_our_site(behind_proxy):
         cookie = page.headers["set-cookie"].partition(";")[0]
         form = fields_of(page) | {"username": "admin", "password": ADMIN_PASSWORD}
         done = browser.post("/admin/login/?next=/admin/", data=form, headers=headers | {"cookie": cookie})
+        spoken = {"language": "zh-hans", "csrfmiddlewaretoken": form["csrfmiddlewaretoken"]}
+        chosen = browser.post("/language/setlang/", data=spoken, headers=headers | {"cookie": cookie})
 
-    assert done.status_code == 302
-    session = next(value for value in done.headers.get_list("set-cookie") if value.startswith("sessionid"))
-    assert {"httponly", "secure", "samesite=lax"} <= {piece.strip().lower() for piece in session.split(";")}
+    assert done.status_code == chosen.status_code == 302
+    cookies = [value for answer in (page, done, chosen) for value in answer.headers.get_list("set-cookie")]
+    assert {value.partition("=")[0] for value in cookies} == {"csrftoken", "sessionid", "django_language"}
+    for value in cookies:
+        assert {"httponly", "secure", "samesite=lax"} <= {piece.strip().lower() for piece in value.split(";")}, value
 
 
 # Websockets
 
 
 @pytest.mark.parametrize("path", ["/ws", "/admin/dashboard/live"])
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://{here}.evil.example", "file://"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "",
+        "http://{here}.evil.example",
+        "file://",
+        # Another program of the same machine.
+        "http://localhost:1",
+        "http://localhost",
+        "https://127.0.0.1",
+        "http://127.0.0.1:1",
+    ],
+)
 def test_websocket_hijacking_a_foreign_page_gets_in_with_no_session_at_all(plain, path, origin):
     with logged_in(plain.server) as admin:
         cookie = "; ".join(f"{name}={value}" for name, value in admin.cookies.items())
@@ -297,12 +316,32 @@ def test_the_websocket_of_the_dashboard_does_open_for_an_admin_on_our_own_page(p
         assert b" 101 " in shake_hands(plain, "/admin/dashboard/live", "http://{here}", cookie)
 
 
-def shake_hands(here: House, path: str, origin: str, cookie: str) -> bytes:
+@pytest.mark.parametrize(
+    ("origin", "host", "head", "is_open"),
+    [
+        ("https://chat.example", "chat.example", "X-Forwarded-Proto: https", True),
+        ("https://chat.example", "chat.example:443", "X-Forwarded-Proto: https", True),
+        ("https://chat.example", "chat.example", "X-Nothing: told", True),
+        ("https://panel.example:8443", "chat.example", "X-Forwarded-Proto: https", True),
+        ("https://chat.example:8443", "chat.example", "X-Forwarded-Proto: https", False),
+        ("https://panel.example", "chat.example", "X-Forwarded-Proto: https", False),
+        ("http://chat.example:443", "chat.example", "X-Forwarded-Proto: https", False),
+    ],
+)
+def test_websocket_hijacking_behind_a_proxy_another_port_is_somebody_else(behind_proxy, origin, host, head, is_open):
+    with logged_in(behind_proxy.server) as admin:
+        cookie = "; ".join(f"{name}={value}" for name, value in admin.cookies.items())
+    told = shake_hands(behind_proxy, "/admin/dashboard/live", origin, cookie, host=host, more=head)
+    assert (b" 101 " in told) is is_open
+
+
+def shake_hands(here: House, path: str, origin: str, cookie: str, *, host: str = "", more: str = "") -> bytes:
     address = urlsplit(here.server.base_url)
-    head = [f"GET {path} HTTP/1.1", f"Host: {address.netloc}", "Upgrade: websocket", "Connection: Upgrade"]
+    head = [f"GET {path} HTTP/1.1", f"Host: {host or address.netloc}", "Upgrade: websocket", "Connection: Upgrade"]
     head += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
     head += [f"Origin: {origin.format(here=address.netloc)}"] if origin else []
     head += [f"Cookie: {cookie}"] if cookie else []
+    head += [more] if more else []
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode())
         return connection.recv(2000)

@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = {variable.name: variable for variable in environment.VARIABLES}
 
 
+def sample_secret_key() -> str:
+    """Return the text that deploy/kubernetes.yaml has in place of a key."""
+    text = (ROOT / "deploy" / "kubernetes.yaml").read_text(encoding="utf-8")
+    return text.partition('SECRET_KEY: "')[2].partition('"')[0]
+
+
 def read(**environ: str) -> dict[str, object]:
     return dict(environment.read(environ).values)
 
@@ -379,6 +385,27 @@ def test_a_secret_key_in_the_environment_leaves_no_file(monkeypatch: pytest.Monk
 
     assert settings.SECRET_KEY == "from outside"
     assert not (tmp_path / "data" / "secret_key").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "is_warned_of"),
+    [
+        ("a", True),
+        ("s" * 31, True),
+        ("s" * 32, False),
+        ("", False),
+        (sample_secret_key(), True),
+        (sample_secret_key() + "-and-more", True),
+    ],
+)
+def test_a_secret_key_that_can_be_guessed_is_warned_of_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, is_warned_of: bool
+) -> None:
+    notes = load_settings(monkeypatch, tmp_path, SECRET_KEY=key).ENVIRONMENT_NOTES
+
+    warnings = [note for note in notes if note.startswith("WARNING: SECRET_KEY is shorter than 32 characters")]
+    assert len(warnings) == is_warned_of
+    assert "\n" not in "".join(warnings)
 
 
 def test_the_body_cap_is_in_megabytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
