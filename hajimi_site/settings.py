@@ -12,12 +12,15 @@ from hajimi_site import databases, env_file, environment, secret_key, space
 from hajimi_site.theme import UNFOLD as UNFOLD
 from hajimi_site.version import VERSION as VERSION
 from keys.accounts import Account
+from keys.redacting import redact
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # What a process that we start reads anew, .env included.
 GIVEN_ENVIRONMENT: dict[str, str] = dict(os.environ)
 env_file.load(BASE_DIR / (os.environ.get("ENV_FILE") or ".env"), os.environ)
 
+# Here, for every command writes: a probe prints what Google says.
+redact.keep(environment.secrets_in(os.environ))
 READING = environment.read(os.environ)
 _values = READING.values
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
