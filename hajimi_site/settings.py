@@ -21,11 +21,11 @@ env_file.load(BASE_DIR / (os.environ.get("ENV_FILE") or ".env"), os.environ)
 
 # Here, for every command writes: a probe prints what Google says.
 redact.keep(environment.secrets_in(os.environ))
-READING = environment.read(os.environ)
-_values = READING.values
+_reading = environment.read(os.environ)
+_values = _reading.values
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
 SPACE_HOST = os.environ.get("SPACE_HOST", "")
-ENVIRONMENT_NOTES: tuple[str, ...] = (*READING.notes, *(space.advice(_values) if ON_SPACE else ()))
+ENVIRONMENT_NOTES: tuple[str, ...] = (*_reading.notes, *(space.advice(_values) if ON_SPACE else ()))
 
 BEHAVIOUR = environment.behaviour(_values)
 GEMINI_API_KEYS: tuple[str, ...] = _values["GEMINI_API_KEYS"]
@@ -54,6 +54,7 @@ DRAIN_SECONDS: float = _values["DRAIN_SECONDS"]
 MAX_BODY_BYTES = int(_values["MAX_BODY_MB"] * 2**20)
 MAX_PARALLEL_REQUESTS_PER_IP: int = _values["MAX_PARALLEL_REQUESTS_PER_IP"]
 DEBUG: bool = _values["DEBUG"]
+DEFAULT_EXCEPTION_REPORTER_FILTER = "hajimi_site.debug_page.Filter"
 
 DATA_DIR = Path(_values["DATA_DIR"]).expanduser().resolve()
 BACKUP_DIR = Path(_values["BACKUP_DIR"]).expanduser().resolve() if _values["BACKUP_DIR"] else None
