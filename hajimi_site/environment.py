@@ -185,12 +185,16 @@ class Reading:
     notes: tuple[str, ...]
 
 
+DEBUG_IS_ON: Final = "WARNING: DEBUG is on: whoever finds an error sees how this server is set up. Never in public."
+
+
 def read(environ: Mapping[str, str]) -> Reading:
     """Read every variable from ``environ``. Raises BadEnvironment at the first value that does not fit."""
     values = {variable.name: _value(variable, environ) for variable in VARIABLES}
     more = [environ.get(f"GEMINI_API_KEYS_{number}", "") for number in range(1, 100)]
     values["GEMINI_API_KEYS"] = (*values["GEMINI_API_KEYS"], *split(" ".join(more)))
-    return Reading(values, _notes(environ))
+    warnings = (DEBUG_IS_ON,) if values["DEBUG"] else ()
+    return Reading(values, (*_notes(environ), *warnings))
 
 
 def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:

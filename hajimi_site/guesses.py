@@ -67,7 +67,7 @@ def take_back(request: HttpRequest) -> None:
     if guess.before is None or guess.after is None:
         return
     _at(guess.after).update(**_standing(guess.before))
-    _rows_of_name(guess.name).filter(failures_since_start__gt=0).update(
+    _rows(guess.name, ANY_ADDRESS).filter(failures_since_start__gt=0).update(
         failures_since_start=F("failures_since_start") - 1
     )
 
@@ -106,7 +106,8 @@ def forget(now: datetime) -> None:
 
 def count(address: str, name: str) -> Guess:
     """Count a guess unless its address has to wait; ``name`` is a digest."""
-    at_name = _row(name, ANY_ADDRESS).failures_since_start
+    # Only a guess that counts makes rows: whoever has to wait must not fill the table with names.
+    at_name = _rows(name, ANY_ADDRESS).values_list("failures_since_start", flat=True).first() or 0
     for _ in range(_TRIES):
         before, now = _row("", address), timezone.now()
         pause = pause_after(before.failures_since_start, at_name)
@@ -116,7 +117,8 @@ def count(address: str, name: str) -> Guess:
         after = AccessAttempt(pk=before.pk, failures_since_start=wrong, attempt_time=now)
         # Where another guess was counted meanwhile, this one is the next.
         if _at(before).update(**_standing(after)):
-            _rows_of_name(name).update(failures_since_start=F("failures_since_start") + 1, attempt_time=now)
+            _row(name, ANY_ADDRESS)
+            _rows(name, ANY_ADDRESS).update(failures_since_start=F("failures_since_start") + 1, attempt_time=now)
             return Guess(pause_after(wrong, at_name), name, before, after)
     return Guess(PAUSES[0])
 
@@ -132,8 +134,8 @@ def _row(name: str, address: str) -> AccessAttempt:
     return row
 
 
-def _rows_of_name(name: str) -> Any:
-    return AccessAttempt.objects.filter(username=name, ip_address=ANY_ADDRESS, user_agent="")
+def _rows(name: str, address: str) -> Any:
+    return AccessAttempt.objects.filter(username=name, ip_address=address, user_agent="")
 
 
 def _standing(row: AccessAttempt) -> dict[str, Any]:

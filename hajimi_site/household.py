@@ -20,7 +20,6 @@ from keys.ledger import Ledger
 from keys.ledger.memory import MemoryLedger
 from keys.members import Doorkeeper, MemberView
 from keys.pool import Lease, Pool, PoolKey
-from keys.redacting import redact
 from keys.rules import Verdict
 from proxy import revision
 from proxy.api import House
@@ -30,7 +29,7 @@ from proxy.probe import keep_models_fresh, places
 from proxy.recount import newly_limited, recount, used_today
 from proxy.relay import Relay
 from proxy.retention import keep_pruned
-from proxy.runtime import Runtime, RuntimeHolder
+from proxy.runtime import Runtime, RuntimeHolder, keep_secret
 from proxy.signatures import Signatures
 from proxy.upstream.reach import Reach
 from proxy.upstream.ways import serves
@@ -135,7 +134,7 @@ class Household:
         return House(runtime, pool, ledger, journal, doorkeeper, relay, signatures, self._reach.client, live=live)
 
     def _take_over(self, runtime: Runtime) -> None:
-        redact.know((key.secret for key in runtime.keys), lambda word: vault.digest(word) in runtime.members)
+        keep_secret(runtime)
         behaviour = runtime.behaviour
         self.house.pool.replace(
             runtime.keys,

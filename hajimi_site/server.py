@@ -247,8 +247,7 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def lets_in(self, peer: str) -> bool:
         """Count a new connection of ``peer``; False when it may have no more. A trusted proxy may have any number."""
-        address = plain(peer)
-        if address is not None and self.edge.trusts(address):
+        if not self._counts(peer):
             return True
         if self.crowd.enter(self.crowd.connections, peer):
             return True
@@ -261,8 +260,12 @@ class Server(DaphneServer):  # type: ignore[misc]
         """A connection has ended. Twice does nothing."""
         if channel in self.channels:
             self.channels.discard(channel)
-            if (peer := channel.peer.host) in self.crowd.connections:
-                self.crowd.leave(self.crowd.connections, peer)
+            if self._counts(channel.peer.host):
+                self.crowd.leave(self.crowd.connections, channel.peer.host)
+
+    def _counts(self, peer: str) -> bool:
+        address = plain(peer)
+        return address is None or not self.edge.trusts(address)
 
     def start(self, exchange: Exchange, scope: Message) -> None:
         """Run the application for a request that has come whole."""

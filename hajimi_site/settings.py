@@ -12,18 +12,21 @@ from hajimi_site import databases, env_file, environment, secret_key, space
 from hajimi_site.theme import UNFOLD as UNFOLD
 from hajimi_site.version import VERSION as VERSION
 from keys.accounts import Account
+from keys.redacting import redact
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # What a process that we start reads anew, .env included.
 GIVEN_ENVIRONMENT: dict[str, str] = dict(os.environ)
 env_file.load(BASE_DIR / (os.environ.get("ENV_FILE") or ".env"), os.environ)
 
-READING = environment.read(os.environ)
-_values = READING.values
+# Here, for every command writes: a probe prints what Google says.
+redact.keep(environment.secrets_in(os.environ))
+_reading = environment.read(os.environ)
+_values = _reading.values
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
 SPACE_HOST = os.environ.get("SPACE_HOST", "")
 ENVIRONMENT_NOTES: tuple[str, ...] = (
-    *READING.notes,
+    *_reading.notes,
     *secret_key.advice(_values["SECRET_KEY"]),
     *(space.advice(_values) if ON_SPACE else ()),
 )
@@ -55,6 +58,7 @@ DRAIN_SECONDS: float = _values["DRAIN_SECONDS"]
 MAX_BODY_BYTES = int(_values["MAX_BODY_MB"] * 2**20)
 MAX_PARALLEL_REQUESTS_PER_IP: int = _values["MAX_PARALLEL_REQUESTS_PER_IP"]
 DEBUG: bool = _values["DEBUG"]
+DEFAULT_EXCEPTION_REPORTER_FILTER = "hajimi_site.debug_page.Filter"
 
 DATA_DIR = Path(_values["DATA_DIR"]).expanduser().resolve()
 BACKUP_DIR = Path(_values["BACKUP_DIR"]).expanduser().resolve() if _values["BACKUP_DIR"] else None

@@ -7,11 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from keys import vault
+from keys.places import place_of
 
 FREE_GUESSES: Final = 10
 LONGEST_PAUSE: Final = 900.0
@@ -121,7 +120,7 @@ class Doorkeeper:
         """
         if not credential:
             raise UnknownPassword
-        place = _place(address)
+        place = place_of(address)
         digest = self._digest(credential)
         pause = self._pause(place, now)
         if pause and digest not in self._proven.get(place, ()):
@@ -210,17 +209,3 @@ def _member(digest: str, members: Mapping[str, MemberView], now: float) -> Membe
 
 def _end_of(member: MemberView) -> float:
     return (member.expires_at or _NEVER).timestamp()
-
-
-@lru_cache(maxsize=4096)
-def _place(address: str) -> str:
-    """Return what guesses are counted by: an IPv4 address, an IPv6 /64, or the text as it is."""
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if not isinstance(ip, IPv6Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return f"{IPv6Address(int(ip) >> 64 << 64)}/64"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from string import punctuation
 from typing import Final
 
 from keys.masking import MASK, mask
@@ -13,6 +14,7 @@ from keys.masking import MASK, mask
 SHORTEST: Final = 8
 _LONGEST: Final = 128
 _BETWEEN: Final = re.compile(r"[\s'\"/=&?,;()\[\]{}<>]+")
+_COLONS: Final = str.maketrans(":|", "  ")
 
 
 class Redactor:
@@ -45,8 +47,11 @@ class Redactor:
         return text
 
     def _passwords(self, text: str) -> list[str]:
-        words = {word for word in _BETWEEN.split(text) if SHORTEST <= len(word) <= _LONGEST}
-        return [word for word in words if self._is_password(word)]
+        # A password may hold such characters itself, and a sentence ends in one.
+        pieces = {*text.split(), *_BETWEEN.split(text), *_BETWEEN.split(text.translate(_COLONS))}
+        words = {word for piece in pieces for word in (piece, piece.strip(punctuation))}
+        likely = sorted((word for word in words if SHORTEST <= len(word) <= _LONGEST), key=len, reverse=True)
+        return [word for word in likely if self._is_password(word)]
 
 
 def _nothing(word: str) -> bool:

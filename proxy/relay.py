@@ -13,6 +13,7 @@ from typing import Any, Final
 from keys.ledger import Away, Ledger
 from keys.ledger.windows import Slots, Take, day, member_slots
 from keys.members import MemberView
+from keys.places import place_of
 from keys.pool import Pool
 from keys.rules import Outcome
 from proxy import errors, refusals
@@ -379,7 +380,7 @@ class Exchange:
                 prompt_tokens=usage.prompt,
                 completion_tokens=usage.completion,
             )
-            for kind, subject in (("member", str(ask.member.id)), ("address", ask.address))
+            for kind, subject in (("member", str(ask.member.id)), ("address", place_of(ask.address)))
         ]
 
     def _elapsed_ms(self) -> int:

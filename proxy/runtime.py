@@ -17,6 +17,7 @@ from keys.limits import names_in
 from keys.members import MemberView, Own
 from keys.models import Key, Park
 from keys.pool import ParkRow, PoolKey
+from keys.redacting import redact
 from keys.rules import ParkReason
 from proxy import membership, revision
 from proxy.behaviour import KEY_ORDERS, Behaviour
@@ -33,6 +34,7 @@ __all__ = [
     "RuntimeHolder",
     "bump",
     "current_behaviour",
+    "keep_secret",
     "load",
     "names_in",
     "wake",
@@ -115,6 +117,11 @@ def load() -> Runtime:
         models=_models(),
         recorded=wishing_members(),
     )
+
+
+def keep_secret(runtime: Runtime) -> None:
+    """Let this process mask the keys and the passwords of ``runtime`` in whatever it writes from now on."""
+    redact.know((key.secret for key in runtime.keys), lambda word: vault.digest(word) in runtime.members)
 
 
 def overridden(inherited: Behaviour, row: Mapping[str, Any]) -> Behaviour:

@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from keys.places import place_of
+
 MINUTE: Final = 60.0
 PACIFIC: Final = ZoneInfo("America/Los_Angeles")
 # A value of keys.models.Key.Kind.
@@ -133,8 +135,8 @@ def member_slots(member_id: int, limit: int) -> Slots:
 
 
 def address_day(address: str, limit: int, now: float, zone: tzinfo) -> Window:
-    """Return the window of an address's requests on the day of ``zone``."""
-    return _of_day(f"address:{address}:day", limit, now, zone)
+    """Return the window of an address's requests on the day of ``zone``; one for all addresses of a place."""
+    return _of_day(f"address:{place_of(address)}:day", limit, now, zone)
 
 
 def key_limit(kind: str, own: int | None, default: int) -> int:

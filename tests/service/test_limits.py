@@ -51,6 +51,22 @@ async def test_sixty_at_once_against_ten_a_minute_reach_upstream_ten_times(gemin
     assert len(gemini.generated) == 10
 
 
+def test_the_addresses_of_one_ipv6_network_share_a_day_over_a_restart_too(gemini: FakeGemini, serve: Serve) -> None:
+    server = serve(MAX_REQUESTS_PER_DAY_PER_IP=2, TRUSTED_PROXIES="127.0.0.1")
+
+    def ask(address: str) -> int:
+        with server.client() as client:
+            return client.post("/v1/chat/completions", json=chat(), headers={"x-forwarded-for": address}).status_code
+
+    assert [ask(f"2001:db8:1:2::{number}") for number in range(1, 4)] == [200, 200, 429]
+    assert ask("2001:db8:1:3::1") == 200
+
+    server.restart()
+    assert ask("2001:db8:1:2::4") == 429
+    logged = server.rows("SELECT address FROM proxy_requestlog WHERE status = 200 ORDER BY id")
+    assert [row["address"] for row in logged] == ["2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:3::1"]
+
+
 async def test_n_answers_count_n(gemini: FakeGemini, serve: Serve) -> None:
     server = serve(MAX_REQUESTS_PER_MINUTE=5)
 

@@ -26,6 +26,7 @@ from tests.gemini import FakeGemini, Model
 
 NOW = datetime(2026, 8, 22, 12, tzinfo=UTC)
 GOOD, BAD = "AIzaSyGood", "AIzaSyBad"
+ODD = "sk-odd-key-of-mine-000111222"
 
 
 @pytest.fixture
@@ -344,3 +345,24 @@ def test_the_command_probes_keys_and_prints_no_secret(
     assert "2 keys probed: 1 brought back, 1 disabled." in printed
     assert GOOD not in printed
     assert BAD not in printed
+
+
+async def test_the_command_neither_prints_nor_stores_a_key_of_another_form_that_google_quotes(
+    data: None, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def suspended(_: web.Request) -> web.Response:
+        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "CONSUMER_SUSPENDED"}
+        said = {"status": "PERMISSION_DENIED", "message": f"Sorry, {ODD} has been suspended.", "details": [info]}
+        return web.json_response({"error": {"code": 403} | said}, status=403)
+
+    await in_thread(lambda: stored(1, ODD))
+
+    async with google(suspended) as url:
+        settings.GEMINI_BASE_URL = url
+        await in_thread(lambda: call_command("probe_keys"))
+
+    printed = capsys.readouterr().out
+    assert "Sorry, *** has been suspended." in printed
+    assert ODD not in printed
+    assert "***" in (reason := await in_thread(lambda: Key.objects.get(pk=1).disabled_reason))
+    assert ODD not in reason

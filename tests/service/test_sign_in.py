@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import aauthenticate, authenticate
 from django.contrib.auth.models import User
@@ -152,6 +153,17 @@ def test_many_guesses_at_the_same_moment_are_as_many_guesses(behind_proxy: House
 
     assert statuses.count(200) == 7
     assert statuses.count(429) == 9
+
+
+def test_whoever_has_to_wait_fills_no_table_with_names(admin: User) -> None:
+    def guess_at(name: str) -> int:
+        return Client().post(LOGIN, {"username": name, "password": "a guess"}).status_code
+
+    assert [guess_at(f"name {number}") for number in range(8)][-1] == 429
+    before = AccessAttempt.objects.count()
+
+    assert {guess_at(f"another name {number}") for number in range(20)} == {429}
+    assert AccessAttempt.objects.count() == before
 
 
 def test_a_password_typed_into_the_field_of_the_name_is_kept_nowhere(behind_proxy: House) -> None:

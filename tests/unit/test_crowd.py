@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hajimi_site.crowd import HELD_BY_ONE, HELD_IN_ALL, LARGE, Crowd
 
 BODY = 32 * 2**20
@@ -14,6 +16,30 @@ def test_an_address_has_its_most_and_others_are_not_touched_by_it() -> None:
     assert crowd.enter(crowd.requests, "b")
     crowd.leave(crowd.requests, "a")
     assert crowd.enter(crowd.requests, "a")
+
+
+@pytest.mark.parametrize(
+    ("address", "other", "together"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("198.51.100.7", "::ffff:198.51.100.7", True),
+        ("198.51.100.7", "198.51.100.8", False),
+    ],
+)
+def test_the_addresses_that_one_client_has_are_counted_together(address: str, other: str, *, together: bool) -> None:
+    crowd = Crowd(1, BODY)
+
+    assert crowd.enter(crowd.requests, address)
+    assert crowd.enter(crowd.requests, other) is not together
+    assert crowd.hold(address, HELD_BY_ONE * BODY)
+    assert crowd.hold(other, 1) is not together
+
+    crowd.leave(crowd.requests, other)
+    crowd.let_go(address, HELD_BY_ONE * BODY)
+    assert crowd.enter(crowd.requests, other)
+    assert crowd.hold(other, 1)
 
 
 def test_connections_and_requests_are_counted_apart() -> None:

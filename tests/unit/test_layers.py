@@ -23,6 +23,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "keys.ledger",
         "keys.ledger.windows",
         "keys.masking",
+        "keys.places",
         "keys.redacting",
         "keys.rules",
         "keys.standing",

@@ -39,7 +39,10 @@ def test_keys_that_have_gone_are_forgotten(redact: Redactor) -> None:
     assert redact(ODD_KEY) == ODD_KEY
 
 
-@pytest.mark.parametrize("around", ["%s", "'%s'", "GET /v1/%s/models", "password=%s,", "Unknown: %s (twice %s)"])
+@pytest.mark.parametrize(
+    "around",
+    ["%s", "'%s'", "GET /v1/%s/models", "password=%s,", "Unknown: %s (twice %s)", "It was %s.", "so:%s|x", "%s!"],
+)
 def test_a_member_s_password_is_masked_wherever_it_stands(redact: Redactor, around: str) -> None:
     redact.know([], lambda word: word == "swordfish-1")
 
@@ -47,6 +50,19 @@ def test_a_member_s_password_is_masked_wherever_it_stands(redact: Redactor, arou
 
     assert "swordfish" not in text
     assert "***" in text
+
+
+@pytest.mark.parametrize("around", ["%s", "'%s'", "It was %s.", "(%s)"])
+def test_a_password_with_punctuation_in_it_is_masked_too(redact: Redactor, around: str) -> None:
+    redact.know([], lambda word: word == "pa;ss,wo:rd.=77")
+
+    assert redact(around.replace("%s", "pa;ss,wo:rd.=77")) == around.replace("%s", "***")
+
+
+def test_a_password_with_a_colon_is_masked_inside_an_address(redact: Redactor) -> None:
+    redact.know([], lambda word: word == "swordfish:1")
+
+    assert redact("GET /v1/swordfish:1/models") == "GET /v1/***/models"
 
 
 def test_what_the_environment_says_is_known() -> None:

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import importlib
 import logging
-import os
 import socket
 import sys
 import tempfile
@@ -18,12 +17,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
-from hajimi_site import backups, early_signals, environment, log_lines, memory
+from hajimi_site import backups, early_signals, log_lines, memory
 from hajimi_site.preparing import prepare
 from hajimi_site.supervisor import FAREWELL_SECONDS, Supervisor, listening_socket
 from hajimi_site.worker import Leash
 from keys.bootstrap import Bootstrapped
-from keys.redacting import redact
 
 YOUNG_OBJECTS = 20_000
 
@@ -46,7 +44,6 @@ class Command(BaseCommand):
         parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        redact.keep(environment.secrets_in(os.environ))
         memory.give_back_large_blocks()
         log_lines.spare_what_no_line_says()
         early_signals.obey()
