@@ -11,10 +11,11 @@ def main() -> None:
     """Run the command named on the command line; a bad environment value ends in one line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hajimi_site.settings")
     from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
+
+    from hajimi_site.command_line import CommandLine
 
     try:
-        execute_from_command_line(sys.argv)
+        CommandLine(sys.argv).execute()
     except ImproperlyConfigured as error:
         sys.exit(f"hajimi cannot start: {error}")
 

@@ -265,3 +265,9 @@ def test_a_snapshot_that_hangs_holds_up_nothing_but_itself(serve: Serve, bucket:
 
     assert server.wait(90) == 0
     assert "The last snapshot of the database is given up" in server.output
+
+
+def test_before_there_is_a_database_a_backup_says_so(tmp_path: Path) -> None:
+    told = Server(tmp_path / "data").manage("backup")
+
+    assert (told.returncode, "No snapshot was taken: there is no database" in told.stderr) == (1, True)
