@@ -18,10 +18,11 @@ def main() -> None:
         early_signals.note()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hajimi_site.settings")
     from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
+
+    from hajimi_site.command_line import CommandLine
 
     try:
-        execute_from_command_line(sys.argv)
+        CommandLine(sys.argv).execute()
     except ImproperlyConfigured as error:
         from hajimi_site import log_lines
 

@@ -13,7 +13,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.commands import migrate
 from django.db import Error, connection, connections
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from hajimi_site import backups, early_signals, snapshots
 from keys import vault
@@ -29,22 +31,55 @@ def prepare() -> Bootstrapped:
     Any number of processes and machines may begin at once: they go one after the other. A signal that says to stop is
     obeyed between two migrations (SystemExit).
     """
+    with _in_plain_words(), one_at_a_time():
+        _bring_up_to_date()
+        return bootstrap(
+            keys=settings.GEMINI_API_KEYS,
+            express_keys=settings.VERTEX_EXPRESS_API_KEY,
+            accounts=settings.GOOGLE_CREDENTIALS_JSON,
+            password=settings.PASSWORD,
+            admin_username=settings.ADMIN_USERNAME,
+            admin_password=settings.ADMIN_PASSWORD,
+        )
+
+
+def prepare_for_a_command() -> bool:
+    """Make the database where there is none yet, and say whether that was so. Raises ImproperlyConfigured.
+
+    What the environment brings waits for the first start, which tells of it. A database of another version is refused:
+    a command must not change it under a hajimi that may be running.
+    """
+    with _in_plain_words():
+        if _is_fresh():
+            with one_at_a_time():
+                _bring_up_to_date()
+            return True
+        _refuse_newer()
+        _refuse_older()
+        return False
+
+
+def _bring_up_to_date() -> None:
+    backups.restore_if_needed()
+    if database := backups.database_file():
+        snapshots.keep_private(database)
+    _refuse_newer()
+    call_command(_Migrate(), interactive=False, verbosity=0)
+    early_signals.obey()
+
+
+def _is_fresh() -> bool:
+    file = backups.database_file()
+    # Opening it would make it, and then no snapshot would be brought back.
+    if file is not None and not (file.exists() and file.stat().st_size):
+        return True
+    return not MigrationRecorder(connection).has_table()
+
+
+@contextlib.contextmanager
+def _in_plain_words() -> Iterator[None]:
     try:
-        with one_at_a_time():
-            backups.restore_if_needed()
-            if database := backups.database_file():
-                snapshots.keep_private(database)
-            _refuse_newer()
-            call_command(_Migrate(), interactive=False, verbosity=0)
-            early_signals.obey()
-            return bootstrap(
-                keys=settings.GEMINI_API_KEYS,
-                express_keys=settings.VERTEX_EXPRESS_API_KEY,
-                accounts=settings.GOOGLE_CREDENTIALS_JSON,
-                password=settings.PASSWORD,
-                admin_username=settings.ADMIN_USERNAME,
-                admin_password=settings.ADMIN_PASSWORD,
-            )
+        yield
     except vault.Undecryptable as error:
         raise ImproperlyConfigured(str(error)) from None
     except Error as error:
@@ -121,4 +156,14 @@ def _refuse_newer() -> None:
         raise ImproperlyConfigured(
             f"the database is newer than this hajimi ({settings.VERSION}), which does not know its {newer[0]}; "
             "start the version it was last used with, or a later one."
+        )
+
+
+def _refuse_older() -> None:
+    """Raise ImproperlyConfigured when the database lacks a migration of this code."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise ImproperlyConfigured(
+            f"the database is older than this hajimi ({settings.VERSION}); start hajimi once, which brings it up to "
+            "date, and then give the command again."
         )

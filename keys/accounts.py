@@ -83,15 +83,43 @@ def parse(text: str) -> tuple[Account, ...]:
 
     Raises BadAccount.
     """
-    documents = list(_documents(text.strip()))
-    if not documents:
-        raise BadAccount(_("it holds no service account"))
-    if len(documents) > _MOST_ACCOUNTS:
-        raise BadAccount(_("it holds more than %(most)d service accounts"), most=_MOST_ACCOUNTS)
-    accounts = [_account(document, number) for number, document in enumerate(documents, 1)]
-    for number, account in enumerate(accounts, 1):
-        _check_key(account.info["private_key"], number)
-    return tuple({account.identity: account for account in accounts}.values())
+    accounts, faults = parse_each(text)
+    if faults:
+        raise faults[0]
+    return accounts
+
+
+def parse_each(text: str, first: int = 1) -> tuple[tuple[Account, ...], tuple[BadAccount, ...]]:
+    """Read the accounts in ``text`` as ``parse`` does, each on its own: those that are whole, and what others lack.
+
+    ``first`` is the number by which the first of them is told.
+    """
+    documents, faults = _read_on(_documents(text.strip()))
+    accounts: dict[str, Account] = {}
+    for number, document in enumerate(documents, first):
+        try:
+            account = _account(document, number)
+            _check_key(account.info["private_key"], number)
+        except BadAccount as fault:
+            faults.append(fault)
+        else:
+            accounts[account.identity] = account
+    return tuple(accounts.values()), tuple(faults)
+
+
+def _read_on(documents: Iterator[Any]) -> tuple[list[Any], list[BadAccount]]:
+    """Return what can be read, and the fault after which nothing can."""
+    found: list[Any] = []
+    try:
+        for document in documents:
+            if len(found) == _MOST_ACCOUNTS:
+                raise BadAccount(_("it holds more than %(most)d service accounts"), most=_MOST_ACCOUNTS)
+            found.append(document)
+        if not found:
+            raise BadAccount(_("it holds no service account"))
+    except BadAccount as fault:
+        return found, [fault]
+    return found, []
 
 
 def read(secret: str) -> Account:

@@ -134,16 +134,23 @@ def import_keys(secrets: Iterable[str], source: Source) -> Imported:
 
 
 @transaction.atomic
-def import_credentials(credentials: Iterable[Credential], source: Source) -> Imported:
-    """Do the same with credentials of any kind."""
+def import_credentials(credentials: Iterable[Credential], source: Source, *, disabled_because: str = "") -> Imported:
+    """Do the same with credentials of any kind.
+
+    With ``disabled_because`` new ones come in disabled for that reason, and known ones stay as they are.
+    """
     by_digest = {vault.digest(credential.identity): credential for credential in credentials}
     known = {key.digest: key for key in Key.objects.all() if key.digest in by_digest}
-    new = [_row(credential, digest, source) for digest, credential in by_digest.items() if digest not in known]
+    new = [
+        _row(credential, digest, source, disabled_because)
+        for digest, credential in by_digest.items()
+        if digest not in known
+    ]
     made = Key.objects.bulk_create(new)
     for key in made[-1:]:
         # One signal tells the runtime of all of them; a save for each would take seconds for a thousand.
         post_save.send(Key, instance=key, created=True, raw=False, using=key._state.db, update_fields=None)
-    revived = sum(_welcome(key, source) for key in known.values())
+    revived = 0 if disabled_because else sum(_welcome(key, source) for key in known.values())
     there_before = tuple(one.secret for digest, one in by_digest.items() if digest in known)
     return Imported(len(made), len(known), revived, tuple(key.pk for key in made), there_before)
 
@@ -163,7 +170,7 @@ def leave_environment(staying_credentials: Iterable[Credential]) -> Mapping[str,
     return Counter(key.kind for key in leaving)
 
 
-def _row(credential: Credential, digest: str, source: Source) -> Key:
+def _row(credential: Credential, digest: str, source: Source, disabled_because: str) -> Key:
     return Key(
         kind=credential.kind,
         ciphertext=vault.encrypt(credential.secret),
@@ -171,6 +178,8 @@ def _row(credential: Credential, digest: str, source: Source) -> Key:
         tail=credential.tail,
         label=credential.label,
         source=source,
+        disabled_by=Key.DisabledBy.ADMIN if disabled_because else Key.DisabledBy.NOBODY,
+        disabled_reason=disabled_because,
     )
 
 

@@ -308,3 +308,9 @@ def test_nobody_else_on_the_machine_reads_the_database_or_a_snapshot(running: Se
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_before_there_is_a_database_a_backup_says_so(tmp_path: Path) -> None:
+    told = Server(tmp_path / "data").manage("backup")
+
+    assert (told.returncode, "No snapshot was taken: there is no database" in told.stderr) == (1, True)

@@ -14,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from keys import vault
+from keys.bootstrap import bootstrap
 from keys.importing import import_keys
 from keys.models import Key, Member, Source
 from proxy.models import Settings
@@ -80,6 +81,7 @@ def settings_json(path: Path, **changes: Any) -> Path:
         "FAKE_STREAMING": False,
         "FAKE_STREAMING_INTERVAL": 2,
         "RANDOM_STRING": True,
+        "search": {"search_mode": True, "search_prompt": "Look it up."},
         "CACHE_EXPIRY_TIME": 21600,
         "api_call_stats": {},
         **changes,
@@ -91,11 +93,12 @@ def settings_json(path: Path, **changes: Any) -> Path:
 def test_the_originals_settings_json_moves_in(move: Move, tmp_path: Path) -> None:
     told = move("hajimi", settings_json(tmp_path / "settings.json"))
 
-    assert (told["keys"], told["settings"]) == (counts(3, 0), counts(4, 1))
+    assert (told["keys"], told["settings"]) == (counts(3, 0), counts(6, 1))
     assert set(Key.objects.values_list("kind", flat=True)) == {"ai_studio", "vertex_service_account"}
     now = current_behaviour()
     assert (now.max_attempts, now.max_requests_per_minute, now.fake_streaming) == (7, 12, False)
     assert now.heartbeat_seconds == 2
+    assert (now.search_mode, now.search_prompt) == (True, "Look it up.")
 
 
 def test_moving_in_twice_adds_nothing(move: Move, tmp_path: Path) -> None:
@@ -104,18 +107,7 @@ def test_moving_in_twice_adds_nothing(move: Move, tmp_path: Path) -> None:
 
     again = move("hajimi", file)
 
-    assert (again["keys"], again["settings"]) == (counts(0, 3), counts(0, 5))
-
-
-@pytest.mark.parametrize("proxy", ["gemini-balance", "one-api", "new-api"])
-def test_the_others_moving_in_twice_adds_nothing_either(move: Move, tmp_path: Path, proxy: str) -> None:
-    file = balance(tmp_path / "file") if proxy == "gemini-balance" else api(tmp_path / "file")
-    first = move(proxy, file)
-
-    again = move(proxy, file)
-
-    for kind in ("keys", "members", "settings"):
-        assert again[kind] == counts(0, sum(first[kind].values())), kind
+    assert (again["keys"], again["settings"]) == (counts(0, 3), counts(0, 7))
 
 
 def test_a_file_of_the_originals_variables_moves_in_with_its_password(move: Move, tmp_path: Path) -> None:
@@ -136,16 +128,52 @@ def test_what_an_admin_has_chosen_here_stays(move: Move, tmp_path: Path) -> None
     told = move("hajimi", settings_json(tmp_path / "settings.json"))
 
     assert current_behaviour().max_attempts == 3
-    assert told["settings"]["added"] == 3
+    assert told["settings"]["added"] == 5
 
 
 def test_a_broken_account_is_told_and_the_rest_moves_in(move: Move, tmp_path: Path) -> None:
-    broken = json.dumps(account(private_key=None))
+    accounts = json.dumps([account("one"), account(private_key=None), account("three")])
 
-    told = move("hajimi", settings_json(tmp_path / "settings.json", GOOGLE_CREDENTIALS_JSON=broken))
+    told = move("hajimi", settings_json(tmp_path / "settings.json", GOOGLE_CREDENTIALS_JSON=accounts))
 
-    assert told["keys"] == counts(2, 0, 1)
-    assert "lacks private_key" in " ".join(told["notes"])
+    assert told["keys"] == counts(4, 0, 1)
+    assert "service account 2 lacks private_key" in " ".join(told["notes"])
+
+
+def test_what_stays_behind_is_named_without_its_value(move: Move, tmp_path: Path) -> None:
+    file = settings_json(
+        tmp_path / "settings.json", TZ="Asia/Shanghai", ALLOWED_ORIGINS="https://a.example", INVALID_API_KEYS=THREE
+    )
+
+    notes = move("hajimi", file)["notes"]
+
+    assert (
+        "Left behind: 2 settings that are read at the start only; set them as variables: ALLOWED_ORIGINS, TZ." in notes
+    )
+    assert "Left behind: 2 settings that mean nothing here: CACHE_EXPIRY_TIME, INVALID_API_KEYS." in notes
+    assert THREE not in " ".join(notes)
+
+
+def test_credentials_of_vertex_wait_until_it_is_on_and_that_is_told(move: Move, tmp_path: Path) -> None:
+    off, on = (settings_json(tmp_path / f"{name}.json", ENABLE_VERTEX=name == "on") for name in ("off", "on"))
+
+    assert "ENABLE_VERTEX" in " ".join(move("hajimi", off, dry_run=True)["notes"])
+    assert "ENABLE_VERTEX" not in " ".join(move("hajimi", on)["notes"])
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["fresh", "after a first start"])
+def test_a_password_that_is_easy_to_guess_is_warned_of(move: Move, tmp_path: Path, before: bool) -> None:
+    if before:
+        bootstrap(keys=(), password=None, admin_username="admin", admin_password="")
+    file = tmp_path / "old.env"
+    file.write_text("PASSWORD=12345\n")
+
+    told = move("hajimi", file)
+
+    assert opens("12345") == "shared"
+    assert "WARNING: the password of shared is easy to guess" in " ".join(told["notes"])
+    # The default password ended, and left no member behind that nothing opens.
+    assert (opens("123"), Member.objects.count()) == (None, 1)
 
 
 # gemini-balance.
@@ -193,83 +221,247 @@ def test_gemini_balances_variables_move_in_too(move: Move, tmp_path: Path) -> No
     assert (told["keys"]["added"], told["members"]["added"], told["settings"]["added"]) == (2, 1, 1)
 
 
-# one-api and new-api.
+def test_settings_of_gemini_balance_that_mean_nothing_here_are_named(move: Move, tmp_path: Path) -> None:
+    file = balance(tmp_path / "default_db", {"LOG_LEVEL": "INFO", "PROXIES": "[]", "TIMEZONE": "Asia/Shanghai"})
 
-TOKENS = (
-    "id INTEGER, key TEXT, status INTEGER, name TEXT, expired_time INTEGER, unlimited_quota INTEGER, "
-    "model_limits_enabled INTEGER, model_limits TEXT, deleted_at TEXT"
+    notes = move("gemini-balance", file)["notes"]
+
+    assert "Left behind: 3 settings that mean nothing here: LOG_LEVEL, STREAM_CHUNK_SIZE, TIMEZONE." in notes
+
+
+def test_gemini_balances_table_moves_in_as_json_too(move: Move, tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(
+        json.dumps({"API_KEYS": json.dumps([ONE, TWO]), "MAX_RETRIES": "4", "AUTH_TOKEN": "first-password"})
+    )
+
+    told = move("gemini-balance", file)
+
+    assert (told["keys"]["added"], told["members"]["added"], told["settings"]["added"]) == (2, 1, 1)
+
+
+# one-api and new-api: the columns that matter, as each of them writes them.
+
+USERS = "id INTEGER, username TEXT, status INTEGER"
+ALL_USERS = [(1, "root", 1), (2, "banned", 2)]
+ONE_API_TOKENS = (
+    "id INTEGER, user_id INTEGER, key TEXT, status INTEGER, name TEXT, expired_time INTEGER, remain_quota INTEGER, "
+    "unlimited_quota NUMERIC, models TEXT, subnet TEXT"
 )
-CHANNELS = "id INTEGER, type INTEGER, key TEXT, status INTEGER, name TEXT"
+ONE_API_CHANNELS = "id INTEGER, type INTEGER, key TEXT, status INTEGER, name TEXT, base_url TEXT, config TEXT"
+NEW_API_TOKENS = (
+    "id INTEGER, user_id INTEGER, key TEXT, status INTEGER, name TEXT, expired_time INTEGER, remain_quota INTEGER, "
+    "unlimited_quota NUMERIC, model_limits_enabled NUMERIC, model_limits TEXT, allow_ips TEXT, deleted_at TEXT"
+)
+NEW_API_CHANNELS = (
+    "id INTEGER, type INTEGER, key TEXT, status INTEGER, name TEXT, base_url TEXT, channel_info BLOB, settings TEXT"
+)
+LATER = 4102444800
+MODELS = "gemini-2.5-pro,gemini-2.5-flash"
 
 
-def api(path: Path) -> Path:
+def one_api(path: Path) -> Path:
     tokens = [
-        (1, "k" * 48, 1, "Anna", -1, 1, 0, "", None),
-        (2, "l" * 48, 2, "Bert", -1, 0, 0, "", None),
-        (3, "m" * 48, 1, "Anna", 4102444800, 0, 1, "gemini-2.5-pro,gemini-2.5-flash", None),
-        (4, "n" * 48, 1, "Gone", -1, 1, 0, "", "2026-01-01"),
+        (1, 1, "k" * 48, 1, "Anna", -1, 0, 1, "", ""),
+        (2, 1, "l" * 48, 2, "Bert", -1, 500, 0, None, None),
+        (3, 1, "m" * 48, 1, "Anna", LATER, 500, 0, MODELS, "10.0.0.0/8"),
+        (4, 2, "n" * 48, 1, "of a banned user", -1, 0, 1, "", ""),
+        (5, 1, "o" * 48, 1, "used up", -1, 0, 0, "", ""),
+        (6, 9, "p" * 48, 1, "of a user who is gone", -1, 0, 1, "", ""),
     ]
+    adc = {"region": "us-central1", "vertex_ai_project_id": "my-project", "vertex_ai_adc": json.dumps(account())}
     channels = [
-        (1, 24, f"{ONE}\n{TWO}", 1, "google"),
-        (2, 1, "sk-openai", 1, "openai"),
-        (3, 41, json.dumps(account()), 1, "vertex"),
+        (1, 24, ONE, 1, "google", "", ""),
+        (2, 24, TWO, 3, "google, switched off", "https://generativelanguage.googleapis.com", ""),
+        (3, 51, THREE, 1, "google in OpenAI's form", None, None),
+        (4, 24, "sk-of-another-proxy-0123456789", 1, "a relay", "https://googleapis.com.relay.example", ""),
+        (5, 41, "sk_novita_0123456789", 1, "novita", "", ""),
+        (6, 42, "", 1, "vertex", "", json.dumps(adc)),
+        (7, 42, "", 1, "vertex without account", "", "{}"),
+        (8, 1, "sk-openai", 1, "openai", "", ""),
     ]
-    return database(path, tokens=(TOKENS, tokens), channels=(CHANNELS, channels))
+    return database(
+        path, users=(USERS, ALL_USERS), tokens=(ONE_API_TOKENS, tokens), channels=(ONE_API_CHANNELS, channels)
+    )
 
 
-@pytest.mark.parametrize("proxy", ["one-api", "new-api"])
-def test_tokens_become_members_and_googles_channels_keys(move: Move, tmp_path: Path, proxy: str) -> None:
-    told = move(proxy, api(tmp_path / "one-api.db"))
+def new_api(path: Path) -> Path:
+    tokens = [
+        (1, 1, "k" * 48, 1, "Anna", -1, 0, 1, 0, "", "", None),
+        (2, 1, "l" * 48, 2, "Bert", -1, 500, 0, 0, MODELS, None, None),
+        (3, 1, "m" * 48, 1, "Anna", LATER, 500, 0, 1, MODELS, "10.0.0.1\n10.0.0.2", None),
+        (4, 2, "n" * 48, 1, "of a banned user", -1, 0, 1, 0, "", "", None),
+        (5, 1, "o" * 48, 1, "used up", -1, 0, 0, 0, "", "", None),
+        (6, 1, "p" * 48, 1, "limited to nothing", -1, 0, 1, 1, "", "", None),
+        (7, 1, "q" * 48, 1, "deleted", -1, 0, 1, 0, "", "", "2026-01-01"),
+    ]
+    # Go writes JSON columns as bytes.
+    multi = json.dumps({"is_multi_key": True, "multi_key_status_list": {"1": 3}}).encode()
+    channels = [
+        (1, 24, f"{ONE}\n{TWO}", 1, "google", "", multi, ""),
+        (2, 24, THREE, 2, "google, switched off", "", b"{}", ""),
+        (3, 24, "sk-of-another-proxy-0123456789", 1, "a relay", "https://relay.example/gemini", b"{}", ""),
+        (
+            4,
+            41,
+            json.dumps([account("one"), {"type": "service_account"}, account("three")]),
+            1,
+            "vertex",
+            "",
+            b"{}",
+            "",
+        ),
+        (5, 41, json.dumps(account("five"), indent=2), 1, "vertex alone", None, None, None),
+        (6, 41, "AQ.express-key-number-one", 1, "express", "", b"{}", json.dumps({"vertex_key_type": "api_key"})),
+        (7, 42, "mistral-0123456789", 1, "mistral", "", b"{}", ""),
+        (8, 51, "jimeng-0123456789", 1, "jimeng", "", b"{}", ""),
+    ]
+    return database(
+        path, users=(USERS, ALL_USERS), tokens=(NEW_API_TOKENS, tokens), channels=(NEW_API_CHANNELS, channels)
+    )
 
-    assert (told["keys"], told["members"]) == (counts(3, 0), counts(3, 0))
-    assert opens("sk-" + "k" * 48) == "Anna"
-    assert opens("sk-" + "l" * 48) is None
+
+API: Mapping[str, Callable[[Path], Path]] = {"one-api": one_api, "new-api": new_api}
+
+
+@pytest.mark.parametrize("proxy", API)
+def test_tokens_become_members_and_open_only_where_they_opened_there(move: Move, tmp_path: Path, proxy: str) -> None:
+    told = move(proxy, API[proxy](tmp_path / "one-api.db"))
+
+    assert told["members"] == counts(6, 0)
+    assert {letter: opens(f"sk-{letter * 48}") for letter in "klmnopq"} == dict.fromkeys("klmnopq") | {
+        "k": "Anna",
+        "m": "Anna (2)",
+    }
     limited = Member.objects.get(name="Anna (2)")
     assert limited.allowed_models.split() == ["gemini-2.5-pro", "gemini-2.5-flash"]
     assert limited.expires_at is not None
+    notes = told["notes"]
+    assert "Left behind: 3 quotas of tokens" in " ".join(notes)
+    assert "Left behind: 1 lists of addresses (Anna): here a member's password opens from anywhere." in notes
+    assert "1 members are disabled here, because each was disabled there: Bert." in notes
+    assert "1 members are disabled here, because each had used up its quota there: used up." in notes
+    banned = "belonged to a user who was banned or deleted there"
+    assert f"members are disabled here, because each {banned}: of a banned user" in " ".join(notes)
+
+
+def test_a_token_of_new_api_with_an_empty_list_of_models_opens_nothing(move: Move, tmp_path: Path) -> None:
+    notes = move("new-api", new_api(tmp_path / "one-api.db"))["notes"]
+
+    assert "1 members are disabled here, because each was allowed no model there: limited to nothing." in notes
+
+
+def kinds() -> dict[str, set[str]]:
+    """Return the ends of the keys here, by kind; of those that are disabled under "disabled"."""
+    found: dict[str, set[str]] = {}
+    for key in Key.objects.all():
+        found.setdefault("disabled" if key.disabled_by else key.kind, set()).add(vault.decrypt(key.ciphertext))
+    return found
+
+
+def test_channels_of_one_api_that_lead_to_google_become_keys(move: Move, tmp_path: Path) -> None:
+    told = move("one-api", one_api(tmp_path / "one-api.db"))
+
+    found = kinds()
+    assert (found["ai_studio"], found["disabled"], "vertex_express" in found) == ({ONE, THREE}, {TWO}, False)
+    assert len(found["vertex_service_account"]) == 1
+    assert told["keys"] == counts(4, 0, 1)
+    notes = told["notes"]
+    assert "1 keys were disabled there and are disabled here." in notes
+    assert "Left behind: 2 channels that are neither Gemini's nor Vertex AI's." in notes
+    assert "1 channels that reach another server than Google's (a relay)" in " ".join(notes)
+    assert "Service accounts of channel vertex without account cannot be used" in " ".join(notes)
+
+
+def test_channels_of_new_api_that_lead_to_google_become_keys(move: Move, tmp_path: Path) -> None:
+    told = move("new-api", new_api(tmp_path / "one-api.db"))
+
+    found = kinds()
+    assert (found["ai_studio"], found["disabled"]) == ({ONE}, {TWO, THREE})
+    assert found["vertex_express"] == {"AQ.express-key-number-one"}
+    assert len(found["vertex_service_account"]) == 3
+    assert told["keys"] == counts(7, 0, 1)
     notes = " ".join(told["notes"])
-    assert "2 quotas" in notes
-    assert "1 channels" in notes
+    assert "2 keys were disabled there and are disabled here." in notes
+    assert "2 channels that are neither Gemini's nor Vertex AI's" in notes
+    assert "1 channels that reach another server than Google's (a relay)" in notes
+    assert "Service accounts of channel vertex cannot be used: service account 2 lacks" in notes
+
+
+def test_a_key_that_is_on_in_one_channel_and_off_in_another_is_on(move: Move, tmp_path: Path) -> None:
+    channels = [(1, 24, ONE, 2, "off", "", b"{}", ""), (2, 24, ONE, 1, "on", "", b"{}", "")]
+    tables = {"users": (USERS, ALL_USERS), "tokens": (NEW_API_TOKENS, []), "channels": (NEW_API_CHANNELS, channels)}
+
+    move("new-api", database(tmp_path / "one-api.db", **tables))
+
+    assert kinds() == {"ai_studio": {ONE}}
+
+
+@pytest.mark.parametrize(("said", "file"), [("one-api", new_api), ("new-api", one_api)])
+def test_a_database_of_the_other_one_is_refused(tmp_path: Path, said: str, file: Callable[[Path], Path]) -> None:
+    # Both are called one-api.db.
+    with pytest.raises(CommandError, match=f"not of {said}: say "):
+        call_command("import_from", said, str(file(tmp_path / "one-api.db")))
+
+
+OLD_TOKENS = "id INTEGER, user_id INTEGER, key TEXT, status INTEGER, name TEXT, expired_time, unlimited_quota INTEGER"
 
 
 def test_ends_of_tokens_that_are_no_time_are_none(move: Move, tmp_path: Path) -> None:
-    ends: tuple[Any, ...] = (10**18, "soon", None, 0, 4102444800)
-    rows = [(number, f"{number}" * 32, 1, f"Anna {number}", end, 1) for number, end in enumerate(ends)]
-    columns = "id INTEGER, key TEXT, status INTEGER, name TEXT, expired_time, unlimited_quota INTEGER"
-    file = database(tmp_path / "a name with # and ?.db", tokens=(columns, rows), channels=(CHANNELS, []))
+    ends: tuple[Any, ...] = (10**18, "soon", None, 0, LATER)
+    rows = [(number, 1, f"{number}" * 32, 1, f"Anna {number}", end, 1) for number, end in enumerate(ends)]
+    tables = {"users": (USERS, ALL_USERS), "tokens": (OLD_TOKENS, rows), "channels": (ONE_API_CHANNELS, [])}
+    file = database(tmp_path / "a name with # and ?.db", **tables)
 
     assert move("one-api", file)["members"] == counts(5, 0)
     limited = Member.objects.filter(expires_at__isnull=False)
     assert list(limited.values_list("name", flat=True)) == ["Anna 4"]
 
 
-def test_an_older_one_api_without_the_newer_columns_moves_in(move: Move, tmp_path: Path) -> None:
-    columns = "id INTEGER, key TEXT, status INTEGER, name TEXT, expired_time INTEGER, unlimited_quota INTEGER"
-    file = database(tmp_path / "old.db", tokens=(columns, [(1, "k" * 32, 1, "Anna", -1, 1)]), channels=(CHANNELS, []))
+@pytest.mark.parametrize("proxy", API)
+def test_an_older_one_without_the_newer_columns_moves_in(move: Move, tmp_path: Path, proxy: str) -> None:
+    channels = ("id INTEGER, type INTEGER, key TEXT, status INTEGER, name TEXT", [(1, 24, ONE, 1, "google")])
+    tokens = (OLD_TOKENS, [(1, 1, "k" * 32, 1, "Anna", -1, 1)])
+    file = database(tmp_path / "old.db", users=(USERS, ALL_USERS), tokens=tokens, channels=channels)
 
-    assert move("one-api", file)["members"] == counts(1, 0)
+    told = move(proxy, file)
+
+    assert (told["keys"], told["members"]) == (counts(1, 0), counts(1, 0))
+    assert opens("sk-" + "k" * 32) == "Anna"
 
 
 # All of them.
 
 
+@pytest.mark.parametrize("proxy", ["gemini-balance", *API])
+def test_the_others_moving_in_twice_adds_nothing_either(move: Move, tmp_path: Path, proxy: str) -> None:
+    file = {**API, "gemini-balance": balance}[proxy](tmp_path / "file")
+    first = move(proxy, file)
+
+    again = move(proxy, file)
+
+    for kind in ("keys", "members", "settings"):
+        there = first[kind]["added"] + first[kind]["skipped"]
+        assert again[kind] == counts(0, there, first[kind]["refused"]), kind
+
+
 def test_a_dry_run_tells_and_changes_nothing(move: Move, tmp_path: Path) -> None:
     import_keys([ONE], Source.ADMIN)
 
-    told = move("one-api", api(tmp_path / "one-api.db"), dry_run=True)
+    told = move("one-api", one_api(tmp_path / "one-api.db"), dry_run=True)
 
-    assert (told["keys"], told["members"]) == (counts(2, 1), counts(3, 0))
+    assert (told["keys"], told["members"]) == (counts(3, 1, 1), counts(6, 0))
     assert (Key.objects.count(), Member.objects.count()) == (1, 0)
 
 
 def test_people_are_told_in_lines_without_secrets(tmp_path: Path) -> None:
     out = StringIO()
 
-    call_command("import_from", "one-api", str(api(tmp_path / "one-api.db")), stdout=out)
+    call_command("import_from", "one-api", str(one_api(tmp_path / "one-api.db")), stdout=out)
 
     printed = out.getvalue()
-    assert "Keys: 3 added, 0 already there." in printed
-    assert "Members: 3 added, 0 already there." in printed
+    assert "Keys: 4 added, 0 already there, 1 cannot be used." in printed
+    assert "Members: 6 added, 0 already there." in printed
     assert ONE not in printed
     assert "kkkk" not in printed
 
@@ -306,7 +498,7 @@ def test_a_database_of_something_else_is_refused_in_one_sentence(tmp_path: Path,
 def test_tables_of_the_same_names_with_other_columns_bring_nothing(move: Move, tmp_path: Path, proxy: str) -> None:
     one = ("a INTEGER, b INTEGER", [(1, 2)])
 
-    told = move(proxy, database(tmp_path / "file", t_settings=one, tokens=one, channels=one))
+    told = move(proxy, database(tmp_path / "file", t_settings=one, users=one, tokens=one, channels=one))
 
     assert told["keys"] == told["members"] == told["settings"] == counts(0, 0)
 

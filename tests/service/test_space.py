@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
 from tests.databases import ABOUT_SQLITE
 from tests.service.houses import house
-from tests.serving import ADMIN_PASSWORD, chat, events_of
+from tests.service.test_moving_in import one_api
+from tests.serving import ADMIN_PASSWORD, Server, chat, events_of
 
 HOST = "owner-chat.hf.space"
 SPACE = {"SPACE_ID": "owner/chat", "SPACE_HOST": HOST}
@@ -110,6 +112,25 @@ def test_with_a_bucket_a_restart_on_an_empty_disk_forgets_nothing(tmp_path):
         asked = [visitor.post("/v1/chat/completions", json=chat(), headers=own(woken)).status_code for _ in range(2)]
         assert asked == [200, 429]
         assert "the database was missing. It is now as it was at" in woken.server.output
+
+
+@ABOUT_SQLITE
+def test_what_moved_in_at_home_comes_to_a_space_in_a_snapshot(tmp_path):
+    """As docs/hugging-face.md tells it, for a Space has no command line."""
+    secret, bucket = {"SECRET_KEY": "a-long-random-text-that-stays-the-same"}, tmp_path / "bucket"
+    with house(tmp_path / "space", **SPACE, **secret, BACKUP_DIR=bucket) as there:
+        there.server.stop()
+    # A snapshot's name tells the second.
+    time.sleep(1.1)
+    home = Server(tmp_path / "home", secret)
+    moved = home.manage("import_from", "one-api", one_api(tmp_path / "one-api.db"))
+    saved = home.manage("backup", bucket)
+    assert (moved.returncode, saved.returncode) == (0, 0)
+
+    again = {**SPACE, **secret, "BACKUP_DIR": bucket}
+    with house(tmp_path / "woken", **again) as woken, woken.server.client("", headers=THROUGH_THE_EDGE) as visitor:
+        for password in ("sk-" + "k" * 48, woken.server.password):
+            assert visitor.get("/v1/models", headers={"x-api-key": password}).status_code == 200
 
 
 def own(there):

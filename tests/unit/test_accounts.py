@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.accounts import TOKEN_URI, BadAccount, is_like_accounts, parse, read
+from keys.accounts import TOKEN_URI, BadAccount, is_like_accounts, parse, parse_each, read
 from tests.gemini.vertex import pem_keys
 
 PEM = pem_keys()[0]
@@ -130,3 +130,20 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_api_keys_are_not_taken_for_accounts() -> None:
     assert not is_like_accounts("AIzaSyFakeKeyOfTheSimulator-----------A, AIzaSyFakeKeyOfTheSimulator-----------B")
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "told"),
+    [
+        (f"[{ONE}, {{}}, {TWO}]", 2, ("service account 8 lacks project_id, private_key, client_email",)),
+        (f"{ONE} {{", 1, ("it is not valid JSON",)),
+        (f"{ONE}{TWO}", 2, ()),
+        (" ", 0, ("it holds no service account",)),
+    ],
+)
+def test_one_broken_account_costs_the_others_nothing_where_each_is_read_on_its_own(
+    text: str, whole: int, told: tuple[str, ...]
+) -> None:
+    accounts, faults = parse_each(text, first=7)
+
+    assert (len(accounts), tuple(map(str, faults))) == (whole, told)

@@ -41,6 +41,8 @@ class Command(BaseCommand):
 def _take(folder: Path) -> Path:
     now = datetime.now(UTC)
     if database := backups.database_file():
+        if not database.exists():
+            raise snapshots.Unsound(f"there is no database {database} yet")
         return snapshots.take(database, folder, now)
     with tempfile.TemporaryDirectory(prefix="hajimi-backup-") as local:
         copy = Path(local) / "hajimi.sqlite3"
