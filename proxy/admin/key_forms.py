@@ -8,12 +8,13 @@ from django import forms
 from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from keys import vault
 from keys.accounts import BadAccount, is_like_accounts, parse
 from keys.importing import Credential, is_usable
 from keys.models import Key, Source
+from proxy.admin.unshown import UnshownTextarea
 
 LARGEST_LIMIT = 2**31 - 1
 DAILY_LIMIT_HELP = _(
@@ -38,7 +39,7 @@ class NewKeyForm(KeyForm):
         label=_("Key"),
         strip=True,
         max_length=20_000,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, **_PRIVATE}),
+        widget=UnshownTextarea(attrs={"rows": 3, **_PRIVATE}),
         help_text=_("As Google shows it, or the JSON of a service account. It is stored encrypted."),
     )
 
@@ -88,7 +89,9 @@ def _accounts(text: str) -> list[Credential]:
         return [Credential.of_account(account) for account in parse(text)]
     except BadAccount as error:
         why = gettext(error.template) % error.values
-        raise forms.ValidationError(_("This cannot be used: %(why)s."), params={"why": why}) from None
+        raise forms.ValidationError(
+            _("This cannot be used: %(why)s. It is not shown again: paste it anew."), params={"why": why}
+        ) from None
 
 
 class ImportForm(forms.Form):
@@ -98,7 +101,7 @@ class ImportForm(forms.Form):
 
     keys = forms.CharField(
         label=_("Keys"),
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 16, **_PRIVATE}),
+        widget=UnshownTextarea(attrs={"rows": 16, **_PRIVATE}),
         help_text=_("Separated by anything: commas, spaces, new lines, quotes. Keys that are already there stay."),
     )
 

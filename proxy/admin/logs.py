@@ -19,6 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.sections import TemplateSection
 
+from keys.admin.discreet import DiscreetSearch
 from proxy import request_id
 from proxy.admin.reading import ReadOnly
 from proxy.desk import log_export, outcomes
@@ -47,7 +48,7 @@ class Attempts(TemplateSection):  # type: ignore[misc]
 
 
 @admin.register(RequestLog)
-class RequestLogAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class RequestLogAdmin(ReadOnly, DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """The log: newest first, found by the id that a client quotes."""
 
     list_display = (

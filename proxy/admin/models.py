@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 
+from keys.admin.discreet import DiscreetSearch
 from proxy.admin.reading import ReadOnly
 from proxy.desk import key_columns
 from proxy.desk.history import note
@@ -44,7 +45,7 @@ class BlockedModelForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(BlockedModel)
-class BlockedModelAdmin(ModelAdmin):  # type: ignore[misc]
+class BlockedModelAdmin(DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """Models that nobody may see or use."""
 
     form = BlockedModelForm
@@ -79,7 +80,7 @@ def block(model_admin: Any, request: HttpRequest, chosen: QuerySet[UpstreamModel
 
 
 @admin.register(UpstreamModel)
-class UpstreamModelAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class UpstreamModelAdmin(ReadOnly, DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """Google's models as our keys see them."""
 
     list_display = ("name", "blocked", "display_name", "input_token_limit", "output_token_limit", "seen_at")

@@ -22,6 +22,10 @@ from keys.models import Group, Key, Member, Park, Source, Usage
 
 pytestmark = pytest.mark.django_db
 
+LISTS = [
+    *("keys/key", "keys/member", "keys/group", "keys/park", "keys/usage"),
+    *("proxy/requestlog", "proxy/blockedmodel", "proxy/upstreammodel"),
+]
 ONE, TWO = "AIzaSyA-1234567890_abcdefghijklmnopONE1", "AIzaSyB-1234567890_abcdefghijklmnopTWO2"
 
 
@@ -101,6 +105,45 @@ def test_a_key_that_cannot_be_used_is_refused_in_words(admin_client: Client, sec
 
     assert complaint in shown
     assert Key.objects.count() == 1
+
+
+def test_a_pasted_key_does_not_come_back_with_a_form_that_has_errors(admin_client: Client) -> None:
+    data = {"secret": ONE, "label": "Alice's", "kind": "ai_studio", "daily_limit": "many"}
+
+    shown = page(admin_client.post("/admin/keys/key/add/", data))
+
+    assert "errorlist" in shown
+    assert "Alice&#x27;s" in shown
+    assert ONE not in shown
+    assert "paste it once more" in shown
+
+
+@pytest.mark.parametrize("address", ["add", "import"])
+def test_half_a_service_account_does_not_come_back_with_its_error(admin_client: Client, address: str) -> None:
+    half = '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\\nMIIEvTheRestIsMissing'
+
+    shown = page(admin_client.post(f"/admin/keys/key/{address}/", {"secret": half, "keys": half, "kind": "ai_studio"}))
+
+    assert "This cannot be used" in shown
+    assert "MIIEv" not in shown
+
+
+def test_a_key_of_any_form_is_found_by_pasting_it_and_never_shown(admin_client: Client) -> None:
+    (key,) = add_keys("sk-odd/form+of:a.key")
+
+    answer = admin_client.get("/admin/keys/key/", {"q": " sk-odd/form+of:a.key "}, follow=True)
+
+    assert answer.redirect_chain == [(f"/admin/keys/key/{key.pk}/change/", 302)]
+    assert "sk-odd" not in page(answer)
+
+
+@pytest.mark.parametrize("address", LISTS)
+@pytest.mark.parametrize("secret", [TWO, TWO[:-3]], ids=["whole", "cut"])
+def test_a_key_in_a_search_leaves_the_address_and_the_page(admin_client: Client, address: str, secret: str) -> None:
+    answer = admin_client.get(f"/admin/{address}/", {"q": f"of {secret}"}, follow=True)
+
+    assert [status for _, status in answer.redirect_chain] == [302]
+    assert secret not in page(answer) + answer.redirect_chain[0][0]
 
 
 def test_a_keys_page_changes_label_and_limit_and_keeps_the_secret(admin_client: Client) -> None:
@@ -209,6 +252,16 @@ def test_a_password_that_cannot_be_used_is_refused_in_words(admin_client: Client
 
     assert "errorlist" in shown
     assert Member.objects.count() == 1
+
+
+def test_a_typed_password_does_not_come_back_with_a_form_that_has_errors(admin_client: Client) -> None:
+    data = {"name": "<alice>", "password": "my own password", "note": "a friend", "enabled": "on"}
+
+    shown = page(admin_client.post("/admin/keys/member/add/", data))
+
+    assert "a friend" in shown
+    assert "my own password" not in shown
+    assert "once more" in shown
 
 
 def test_changing_a_member_keeps_the_password_unless_a_new_one_is_typed(admin_client: Client) -> None:
