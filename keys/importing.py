@@ -102,6 +102,11 @@ def is_usable(secret: str) -> bool:
     return bool(_USABLE.fullmatch(secret))
 
 
+def is_cut(secret: str) -> bool:
+    """Tell whether a secret begins as Google's keys do and is no whole one: the rest was left out, or more pasted."""
+    return secret.startswith(("AIza", "AQ.")) and not _KEY.fullmatch(secret)
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """What becomes a key. ``identity`` is what makes it the same one when it comes again, written another way."""

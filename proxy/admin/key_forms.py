@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator
@@ -12,7 +13,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 
 from keys import vault
 from keys.accounts import BadAccount, is_like_accounts, parse
-from keys.importing import Credential, is_usable
+from keys.importing import Credential, is_cut, is_usable
 from keys.models import Key, Source
 from proxy.admin.unshown import UnshownTextarea
 
@@ -30,6 +31,28 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Key
         fields = ("label", "kind", "daily_limit")
         help_texts = {"daily_limit": DAILY_LIMIT_HELP}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "daily_limit" in self.fields:
+            self.fields["daily_limit"].validators.append(MaxValueValidator(LARGEST_LIMIT))
+
+    def clean_kind(self) -> str:
+        """A service account says by itself what it is; nothing else can be one."""
+        account, kind = Key.Kind.VERTEX_SERVICE_ACCOUNT, str(self.cleaned_data["kind"])
+        is_account = self._is_account()
+        if is_account is None or is_account:
+            return account if is_account else kind
+        if kind == account:
+            raise forms.ValidationError(_("A service account is the JSON that Google gives for it."))
+        return kind
+
+    def _is_account(self) -> bool | None:
+        """Tell whether the secret is a service account; None when it is not known."""
+        try:
+            return is_like_accounts(vault.decrypt(self.instance.ciphertext))
+        except vault.Undecryptable:
+            return None
 
 
 class NewKeyForm(KeyForm):
@@ -51,20 +74,16 @@ class NewKeyForm(KeyForm):
         self.credential = _account(secret) if is_like_accounts(secret) else Credential.of_key(secret)
         if self.credential.kind == Key.Kind.AI_STUDIO and not is_usable(secret):
             raise forms.ValidationError(_("A key is visible ASCII without spaces. To add several, use Import."))
+        if is_cut(secret):
+            raise forms.ValidationError(_("This is not a whole key. Copy it again, from its first to its last letter."))
         known = Key.objects.filter(digest=vault.digest(self.credential.identity)).first()
         if known is not None:
             raise forms.ValidationError(_("This key is already there: %(key)s"), params={"key": known})
         return secret
 
-    def clean_kind(self) -> str:
-        """A service account says by itself what it is; nothing else can be one."""
-        account, kind = Key.Kind.VERTEX_SERVICE_ACCOUNT, str(self.cleaned_data["kind"])
+    def _is_account(self) -> bool | None:
         credential = getattr(self, "credential", None)
-        if credential is None or credential.kind == account:
-            return account if credential else kind
-        if kind == account:
-            raise forms.ValidationError(_("A service account is the JSON that Google gives for it."))
-        return kind
+        return credential.kind == Key.Kind.VERTEX_SERVICE_ACCOUNT if credential else None
 
     def save(self, commit: bool = True) -> Key:
         """Encrypt the secret into the row."""

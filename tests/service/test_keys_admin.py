@@ -96,7 +96,11 @@ def test_a_key_is_added_by_pasting_it(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("secret", "complaint"), [("", "required"), ("two words", "Import"), ("ключ", "Import"), (ONE, "already")]
+    ("secret", "complaint"),
+    [
+        *(("", "required"), ("two words", "Import"), ("ключ", "Import"), (ONE, "already")),
+        *(("AIzaSyHalf", "not a whole key"), (TWO[:-1], "not a whole key")),
+    ],
 )
 def test_a_key_that_cannot_be_used_is_refused_in_words(admin_client: Client, secret: str, complaint: str) -> None:
     add_keys(ONE)
@@ -105,6 +109,22 @@ def test_a_key_that_cannot_be_used_is_refused_in_words(admin_client: Client, sec
 
     assert complaint in shown
     assert Key.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "sent", [{"kind": "vertex_service_account"}, {"daily_limit": "2147483648"}, {"daily_limit": str(2**63 - 1)}]
+)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_kind_and_a_limit_that_cannot_be_are_refused_at_the_field(
+    admin_client: Client, sent: dict[str, str], is_new: bool
+) -> None:
+    address = "add/" if is_new else f"{add_keys(ONE)[0].pk}/change/"
+    given = {"secret": ONE, "label": "", "kind": "ai_studio", "daily_limit": ""}
+
+    answer = admin_client.post(f"/admin/keys/key/{address}", given | sent)
+
+    assert answer.context["adminform"].form.errors.keys() == sent.keys()
+    assert list(Key.objects.values_list("kind", "daily_limit")) == ([] if is_new else [("ai_studio", None)])
 
 
 def test_a_pasted_key_does_not_come_back_with_a_form_that_has_errors(admin_client: Client) -> None:
