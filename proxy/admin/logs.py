@@ -7,11 +7,13 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -160,11 +162,18 @@ class RequestLogAdmin(ReadOnly, DiscreetSearch, ModelAdmin):  # type: ignore[mis
         return queryset.filter(**{"address" if is_address else "code": term}), False
 
 
-def export_view(model_admin: RequestLogAdmin, request: HttpRequest) -> StreamingHttpResponse:
-    """Send the requests that the list's filters and search let through, all of them, as CSV."""
+def export_view(model_admin: RequestLogAdmin, request: HttpRequest) -> StreamingHttpResponse | HttpResponseRedirect:
+    """Send the requests that the list's filters and search let through, all of them, as CSV.
+
+    A filter that cannot be leads to the list without filters, as it does in the list itself.
+    """
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    logs = model_admin.get_changelist_instance(request).get_queryset(request).prefetch_related(None)
+    try:
+        logs = model_admin.get_changelist_instance(request).get_queryset(request).prefetch_related(None)
+    except IncorrectLookupParameters:
+        list_url = reverse(f"{model_admin.admin_site.name}:proxy_requestlog_changelist")
+        return HttpResponseRedirect(f"{list_url}?{ERROR_FLAG}=1")
     answer = StreamingHttpResponse(log_export.lines(logs), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = 'attachment; filename="requests.csv"'
     return answer

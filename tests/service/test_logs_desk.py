@@ -183,6 +183,16 @@ def test_only_admins_get_the_file(browser: Client) -> None:
     assert other.get(f"{LOGS}export/").status_code == 403
 
 
+@pytest.mark.parametrize("query", ["member__id__exact=abc", "started_at__gte=someday"])
+def test_a_filter_that_cannot_be_leads_to_the_list_instead_of_a_file(browser: Client, query: str) -> None:
+    for name in ("alice", "bob"):
+        Member.objects.create(name=name, digest=name)
+
+    for address in (LOGS, f"{LOGS}export/"):
+        assert browser.get(f"{address}?{query}")["location"] == f"{LOGS}?e=1"
+    assert browser.get(f"{LOGS}?e=1").status_code == 200
+
+
 # Models.
 
 
