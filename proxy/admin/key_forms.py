@@ -12,15 +12,17 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from keys import vault
-from keys.accounts import BadAccount, is_like_accounts, parse
-from keys.importing import Credential, is_cut, is_usable
+from keys.accounts import BadAccount, is_like_accounts
+from keys.importing import Credential, accounts_in, is_cut, is_usable
 from keys.models import Key, Source
 from proxy.admin.unshown import UnshownTextarea
 
 LARGEST_LIMIT = 2**31 - 1
+LONGEST_IMPORT = 2_000_000
 DAILY_LIMIT_HELP = _(
     "Requests per Google day (Pacific time); 0: no limit. Empty: API_KEY_DAILY_LIMIT, for Vertex credentials no limit."
 )
+ONE_KEY = _("A key is visible ASCII without spaces. To add several, use Import.")
 _PRIVATE = {"autocomplete": "off", "spellcheck": "false"}
 
 
@@ -73,7 +75,7 @@ class NewKeyForm(KeyForm):
         secret: str = self.cleaned_data["secret"]
         self.credential = _account(secret) if is_like_accounts(secret) else Credential.of_key(secret)
         if self.credential.kind == Key.Kind.AI_STUDIO and not is_usable(secret):
-            raise forms.ValidationError(_("A key is visible ASCII without spaces. To add several, use Import."))
+            raise forms.ValidationError(ONE_KEY)
         if is_cut(secret):
             raise forms.ValidationError(_("This is not a whole key. Copy it again, from its first to its last letter."))
         known = Key.objects.filter(digest=vault.digest(self.credential.identity)).first()
@@ -97,15 +99,17 @@ class NewKeyForm(KeyForm):
 
 
 def _account(text: str) -> Credential:
-    (credential, *more) = _accounts(text)
-    if more:
+    accounts = _accounts(text)
+    if not accounts:
+        raise forms.ValidationError(ONE_KEY)
+    if len(accounts) > 1:
         raise forms.ValidationError(_("These are several service accounts; use Import."))
-    return credential
+    return accounts[0]
 
 
 def _accounts(text: str) -> list[Credential]:
     try:
-        return [Credential.of_account(account) for account in parse(text)]
+        return accounts_in(text)
     except BadAccount as error:
         why = gettext(error.template) % error.values
         raise forms.ValidationError(
@@ -127,8 +131,9 @@ class ImportForm(forms.Form):
     def clean_keys(self) -> str:
         """Read service accounts here, so that what is wrong with one is told at the field."""
         text: str = self.cleaned_data["keys"]
-        if is_like_accounts(text):
-            self.accounts = _accounts(text)
+        if len(text) > LONGEST_IMPORT:
+            raise forms.ValidationError(_("This is too long for one import: paste it in several parts."))
+        self.accounts = _accounts(text)
         return text
 
 

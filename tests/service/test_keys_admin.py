@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -19,6 +20,7 @@ from django.utils import timezone
 from keys import enrolling, vault
 from keys.importing import import_keys
 from keys.models import Group, Key, Member, Park, Source, Usage
+from tests.unit.test_accounts import account
 
 pytestmark = pytest.mark.django_db
 
@@ -220,6 +222,34 @@ def test_keys_are_imported_from_any_text(admin_client: Client) -> None:
     assert TWO not in shown
 
 
+def test_a_list_of_keys_as_json_writes_one_is_imported(admin_client: Client) -> None:
+    shown = page(admin_client.post("/admin/keys/key/import/", {"keys": f'["{ONE}", "{TWO}"]'}))
+
+    assert "2 added" in shown
+    assert "several, use Import" in page(
+        admin_client.post("/admin/keys/key/add/", {"secret": f'["{ONE}"]', "kind": "ai_studio"})
+    )
+
+
+def test_an_import_that_is_too_long_is_refused_and_not_shown(admin_client: Client) -> None:
+    text = f"{ONE}\n" + "x" * 2_000_000
+
+    shown = page(admin_client.post("/admin/keys/key/import/", {"keys": text}))
+
+    assert "too long for one import" in shown
+    assert ONE not in shown
+    assert len(shown) < 200_000
+    assert not Key.objects.exists()
+
+
+def test_of_a_long_rubbish_only_the_first_words_are_told(admin_client: Client) -> None:
+    shown = page(admin_client.post("/admin/keys/key/import/", {"keys": f"{ONE}\n" + "rubbish\n" * 700}))
+
+    assert "Not a key: 700." in shown
+    assert shown.count("not a key; left out") == 500
+    assert "200 more lines are not shown." in shown
+
+
 def test_an_empty_import_is_refused(admin_client: Client) -> None:
     assert "required" in page(admin_client.post("/admin/keys/key/import/", {"keys": "  "}))
 
@@ -393,6 +423,32 @@ def test_import_keys_reads_a_file_and_can_run_twice(tmp_path: Path) -> None:
         assert expected in out.getvalue()
 
     assert Key.objects.count() == 2
+
+
+def test_import_keys_reads_service_accounts_as_the_form_does(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.json"
+    file.write_text(json.dumps([account("one"), account("two")]))
+    call_command("import_keys", str(file), stdout=StringIO())
+    assert sorted(Key.objects.values_list("label", "kind")) == [
+        ("one", "vertex_service_account"),
+        ("two", "vertex_service_account"),
+    ]
+
+    file.write_text('{"type": "service_account"}')
+    with pytest.raises(CommandError, match="lacks project_id"):
+        call_command("import_keys", str(file))
+
+
+def test_import_keys_fails_when_there_is_no_key_and_does_not_tell_every_word(tmp_path: Path) -> None:
+    file = tmp_path / "novel.txt"
+    file.write_text("rubbish\n" * 300)
+    told = StringIO()
+
+    with pytest.raises(CommandError, match="no key"):
+        call_command("import_keys", str(file), stderr=told)
+
+    assert len(told.getvalue().splitlines()) == 51
+    assert "250 more are not keys" in told.getvalue()
 
 
 def test_import_keys_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
