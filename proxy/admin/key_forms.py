@@ -9,13 +9,14 @@ from django import forms
 from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from keys import vault
 from keys.accounts import BadAccount, is_like_accounts
 from keys.importing import Credential, accounts_in, is_cut, is_usable
 from keys.models import Key, Source
-from proxy.admin.unshown import UnshownTextarea
+from keys.redacting import redact
+from proxy.admin.unshown import DiscreetTextInput, UnshownTextarea
 
 LARGEST_LIMIT = 2**31 - 1
 LONGEST_IMPORT = 2_000_000
@@ -33,11 +34,16 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Key
         fields = ("label", "kind", "daily_limit")
         help_texts = {"daily_limit": DAILY_LIMIT_HELP}
+        widgets = {"label": DiscreetTextInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "daily_limit" in self.fields:
             self.fields["daily_limit"].validators.append(MaxValueValidator(LARGEST_LIMIT))
+
+    def clean_label(self) -> str:
+        """Refuse a secret."""
+        return open_label(self.cleaned_data["label"])
 
     def clean_kind(self) -> str:
         """A service account says by itself what it is; nothing else can be one."""
@@ -98,6 +104,13 @@ class NewKeyForm(KeyForm):
         return saved
 
 
+def open_label(label: str) -> str:
+    """Return a label that everybody may read who sees the list. Raises ValidationError for one with a secret in it."""
+    if redact(label) != label:
+        raise forms.ValidationError(_("A label is for everybody's eyes; this one holds a key or a password."))
+    return label
+
+
 def _account(text: str) -> Credential:
     accounts = _accounts(text)
     if not accounts:
@@ -144,9 +157,13 @@ class LabelForm(forms.Form):
         label=_("label"),
         required=False,
         max_length=80,
-        widget=UnfoldAdminTextInputWidget(),
+        widget=DiscreetTextInput(),
         help_text=_("Empty takes the label away."),
     )
+
+    def clean_label(self) -> str:
+        """Refuse a secret."""
+        return open_label(self.cleaned_data["label"])
 
 
 class LimitForm(forms.Form):

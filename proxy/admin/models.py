@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 
+from keys import limits
 from keys.admin.discreet import DiscreetSearch
 from proxy.admin.reading import ReadOnly
 from proxy.desk import key_columns
@@ -37,10 +38,11 @@ class BlockedModelForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean_pattern(self) -> str:
-        """Refuse a list: each name has a row of its own."""
+        """Refuse a list: each name has a row of its own; and what is no name."""
         pattern: str = self.cleaned_data["pattern"].strip()
         if _SEPARATED.search(pattern):
             raise forms.ValidationError(_("One name or glob, without spaces or commas. Add the others one by one."))
+        limits.pattern(pattern)
         return pattern
 
 

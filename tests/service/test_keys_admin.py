@@ -150,6 +150,19 @@ def test_half_a_service_account_does_not_come_back_with_its_error(admin_client: 
     assert "MIIEv" not in shown
 
 
+def test_a_key_is_no_label_and_does_not_come_back_as_one(admin_client: Client) -> None:
+    (key,) = add_keys(ONE)
+    chosen = {"_selected_action": [key.pk], "action": "set_label", "apply": "1"}
+
+    for address, sent in ((f"{key.pk}/change/", {"kind": "ai_studio"}), ("", chosen)):
+        shown = page(admin_client.post(f"/admin/keys/key/{address}", {"label": f"old {TWO}", **sent}))
+        assert "for everybody" in shown
+        assert TWO not in shown
+
+    key.refresh_from_db()
+    assert key.label == ""
+
+
 def test_a_key_of_any_form_is_found_by_pasting_it_and_never_shown(admin_client: Client) -> None:
     (key,) = add_keys("sk-odd/form+of:a.key")
 
