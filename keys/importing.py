@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
 from django.db import transaction
 from django.db.models.signals import post_save
 
 from keys import vault
-from keys.accounts import Account
+from keys.accounts import Account, is_like_accounts, parse
 from keys.models import Key, Source
 
 # Google's two forms: the classic one of 39 characters, and the newer one, of which the length is not promised.
@@ -102,6 +103,11 @@ def is_usable(secret: str) -> bool:
     return bool(_USABLE.fullmatch(secret))
 
 
+def is_cut(secret: str) -> bool:
+    """Tell whether a secret begins as Google's keys do and is no whole one: the rest was left out, or more pasted."""
+    return secret.startswith(("AIza", "AQ.")) and not _KEY.fullmatch(secret)
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """What becomes a key. ``identity`` is what makes it the same one when it comes again, written another way."""
@@ -122,6 +128,22 @@ class Credential:
         """Return a service account's."""
         kind = Key.Kind.VERTEX_SERVICE_ACCOUNT
         return cls(account.secret, account.identity, account.tail, kind, account.client_email.partition("@")[0][:80])
+
+
+def accounts_in(text: str) -> list[Credential]:
+    """Return the service accounts of a text that is meant to be some; none of one with API keys. Raises BadAccount."""
+    if not is_like_accounts(text) or _is_list_of_keys(text):
+        return []
+    return [Credential.of_account(account) for account in parse(text)]
+
+
+def _is_list_of_keys(text: str) -> bool:
+    """Tell whether a text is a list of API keys as JSON writes one."""
+    try:
+        read = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(read, list) and any(isinstance(one, str) and _KEY.fullmatch(one) for one in read)
 
 
 def import_keys(secrets: Iterable[str], source: Source) -> Imported:

@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_noop as _
 
+from keys.redacting import redact
 from proxy import refusals, request_id
 from proxy.api_answers import EventStream, head, last_words, refusal
 from proxy.api_request import ApiRequest, House, Message
@@ -28,6 +30,7 @@ from proxy.errors import (
     UnknownPath,
 )
 from proxy.heartbeat import Heartbeat
+from proxy.journal import Record
 from proxy.paths import Dialect, dialect_of, models_dialect, normalise
 from proxy.routing import Table, Views
 
@@ -203,12 +206,24 @@ class Call:
         return answer
 
     def _note(self, error: HajimiError) -> None:
-        """Let the dashboard know of a refusal that came before the relay, which tells of its own."""
+        """Let dashboard and log know of a refusal that came before the relay, which tells of its own."""
         if not error.is_noted:
             address = self.scope["client"][0] if self.scope.get("client") else ""
             who = self.request.who if self.request is not None else address
             model = str(error.values.get("model", ""))
             self.house.live.refused(error, who=who, model=model, request_id=self.number, now=time.time())
+            self._write_down(error)
+
+    def _write_down(self, error: HajimiError) -> None:
+        """Give a member's refused request a row of its own: the error quotes an id, and the admin looks for it.
+
+        Strangers could fill the log. What is not the client's mistake may have come after the relay, which wrote it.
+        """
+        request = self.request
+        if request is None or request.member_id is None or request.method != "POST" or error.status >= 500:
+            return
+        if not self.house.journal.is_full:
+            self.house.journal.post(_record(request, error, _logged_dialect(self._path, self._dialect)))
 
     def _our_fault(self) -> InternalError:
         """Log the exception being handled and return what the client is told about it."""
@@ -289,6 +304,29 @@ class Call:
     def _beat(self, heartbeat: bytes) -> Callable[[], Awaitable[None]]:
         message = {"type": "http.response.body", "body": heartbeat, "more_body": True}
         return lambda: self.send(message)
+
+
+def _logged_dialect(path: str, dialect: Dialect) -> str:
+    """Return the dialect as the relay writes it into the log."""
+    if path.startswith("/v1/responses"):
+        return "responses"
+    return "gemini" if dialect is Dialect.GOOGLE else str(dialect)
+
+
+def _record(request: ApiRequest, error: HajimiError, dialect: str) -> Record:
+    """Return the row of a request that was refused before anything was tried; no word of the client's but the model."""
+    return Record(
+        id=request.request_id,
+        started_at=datetime.fromtimestamp(request.started, UTC),
+        member_id=request.member_id,
+        address=request.address,
+        dialect=dialect,
+        model=redact(str(error.values.get("model", "")))[:120],
+        status=error.status,
+        code=error.code,
+        message=error.reason()[:300],
+        duration_ms=round(1000 * (time.time() - request.started)),
+    )
 
 
 def _methods(views: Views) -> str:

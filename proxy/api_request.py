@@ -95,6 +95,7 @@ class ApiRequest(ASGIRequest):
         self.address: str = scope["client"][0] if scope.get("client") else ""
         # Whom the dashboard names beside a refusal: the member, once the password has told.
         self.who = self.address
+        self.member_id: int | None = None
         self.answer_headers: dict[str, str] = {}
         # Set for a member who wants this request recorded.
         self.tape: Tape | None = None

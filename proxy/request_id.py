@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ EPOCH_MS: Final = 1_735_689_600_000  # 2025-01-01; 41 bits of milliseconds last 
 LOW_BITS: Final = 22
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: nothing that people misread.
 LENGTH: Final = 13
+_QUOTED: Final = re.compile(r"req_([0-9a-z]{13})(?![0-9a-z])")
 
 # The request that this task serves, for what it logs; 0: none.
 current: ContextVar[int] = ContextVar("request_id", default=0)
@@ -42,8 +44,13 @@ def shown(number: int) -> str:
 
 
 def parse(text: str) -> int | None:
-    """Return the number behind a quoted id, or None when it is none of ours."""
-    letters = text.strip().lower().removeprefix("req_")
+    """Return the number behind a quoted id, or None when it is none of ours.
+
+    It may stand in a text, such as the sentence of a refusal.
+    """
+    lowered = text.strip().lower()
+    quoted = _QUOTED.search(lowered)
+    letters = quoted[1] if quoted else lowered.removeprefix("req_")
     if len(letters) != LENGTH or any(letter not in ALPHABET for letter in letters):
         return None
     number = 0

@@ -11,11 +11,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from keys.admin.discreet import DiscreetSearch
 from keys.models import Key, Member, Park, Usage
 
 
 @admin.register(Park)
-class ParkAdmin(ModelAdmin):  # type: ignore[misc]
+class ParkAdmin(DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """Keys that rest. Deleting a park frees its key at once."""
 
     list_display = ("key", "shown_model", "reason", "until", "created_at", "quota_id")
@@ -40,7 +41,7 @@ class ParkAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(Usage)
-class UsageAdmin(ModelAdmin):  # type: ignore[misc]
+class UsageAdmin(DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """What members, addresses and keys have used, day by day. Read only."""
 
     list_display = ("day", "kind", "who", "model", "requests", "prompt_tokens", "completion_tokens")

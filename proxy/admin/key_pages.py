@@ -42,8 +42,8 @@ def import_view(model_admin: Any, request: HttpRequest) -> HttpResponse:
         imported = _with_steps(_import(request, credentials), parsed, request.POST)
         level = messages.SUCCESS if credentials else messages.WARNING
         model_admin.message_user(request, sentence_of(parsed, imported), level)
-        lines = report(parsed, imported)
-        context |= {"form": ImportForm(), "lines": lines[:SHOWN_LINES], "left_out": len(lines) - SHOWN_LINES}
+        lines, left_out = report(parsed, imported)
+        context |= {"form": ImportForm(), "lines": lines, "left_out": left_out}
         context |= {"ids": ",".join(map(str, imported.ids)), "is_done": True}
     elif "start" in request.POST:
         return JsonResponse({}, status=400)
@@ -97,20 +97,23 @@ def sentence_of(parsed: Parsed, imported: Imported) -> str:
     return told + (" " + _("Not a key: %(count)d.") % {"count": malformed} if malformed else "")
 
 
-def report(parsed: Parsed, imported: Imported) -> list[tuple[int, str, str]]:
-    """Return each word that brought no new key: its line in the text, a hint at it, and the reason."""
+def report(parsed: Parsed, imported: Imported) -> tuple[list[tuple[int, str, str]], int]:
+    """Return the first words that brought no new key, each with its line, a hint at it and the reason; and how many
+    more there are.
+    """
+    there_before = sorted(
+        (parsed.places[secret], f"…{vault.tail(secret)}") for secret in imported.there_before if secret in parsed.places
+    )
+    # Each of a million words would be told in the admin's language before the most are left out.
     found = [
         (finding.line, finding.hint, _("not a key; left out"))
         if finding.first_line is None
         else (finding.line, finding.hint, _("stands already in line %(line)d") % {"line": finding.first_line})
-        for finding in parsed.findings
+        for finding in parsed.findings[:SHOWN_LINES]
     ]
-    found += [
-        (parsed.places[secret], f"…{vault.tail(secret)}", _("was already there"))
-        for secret in imported.there_before
-        if secret in parsed.places
-    ]
-    return sorted(found)
+    found += [(line, hint, _("was already there")) for line, hint in there_before[:SHOWN_LINES]]
+    lines = sorted(found)[:SHOWN_LINES]
+    return lines, len(parsed.findings) + len(there_before) - len(lines)
 
 
 def reveal_view(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -7,11 +7,13 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +21,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.sections import TemplateSection
 
+from keys.admin.discreet import DiscreetSearch
 from proxy import request_id
 from proxy.admin.reading import ReadOnly
 from proxy.desk import log_export, outcomes
@@ -47,7 +50,7 @@ class Attempts(TemplateSection):  # type: ignore[misc]
 
 
 @admin.register(RequestLog)
-class RequestLogAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class RequestLogAdmin(ReadOnly, DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """The log: newest first, found by the id that a client quotes."""
 
     list_display = (
@@ -159,11 +162,18 @@ class RequestLogAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
         return queryset.filter(**{"address" if is_address else "code": term}), False
 
 
-def export_view(model_admin: RequestLogAdmin, request: HttpRequest) -> StreamingHttpResponse:
-    """Send the requests that the list's filters and search let through, all of them, as CSV."""
+def export_view(model_admin: RequestLogAdmin, request: HttpRequest) -> StreamingHttpResponse | HttpResponseRedirect:
+    """Send the requests that the list's filters and search let through, all of them, as CSV.
+
+    A filter that cannot be leads to the list without filters, as it does in the list itself.
+    """
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    logs = model_admin.get_changelist_instance(request).get_queryset(request).prefetch_related(None)
+    try:
+        logs = model_admin.get_changelist_instance(request).get_queryset(request).prefetch_related(None)
+    except IncorrectLookupParameters:
+        list_url = reverse(f"{model_admin.admin_site.name}:proxy_requestlog_changelist")
+        return HttpResponseRedirect(f"{list_url}?{ERROR_FLAG}=1")
     answer = StreamingHttpResponse(log_export.lines(logs), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = 'attachment; filename="requests.csv"'
     return answer

@@ -19,6 +19,7 @@ from unfold.widgets import (
 
 from keys import enrolling, limits
 from keys.models import Group, Member
+from proxy.admin.unshown import UnshownTextInput
 from proxy.runtime import current_behaviour
 
 REFUSALS: Final = {
@@ -93,7 +94,7 @@ class MemberForm(LimitsForm):
         required=False,
         strip=False,
         max_length=200,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        widget=UnshownTextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
     class Meta:

@@ -100,6 +100,7 @@ class MemberAdmin(TellingAdmin):
     """Members, their limits and passwords."""
 
     form = MemberForm
+    unshown = ("password",)
     list_display = ("shown_name", "group", "state", "today", "tokens", "per_minute", "at_once", "last_at", "expires_at")
     list_filter = (StateFilter, "group", "source")
     list_select_related = ("group",)

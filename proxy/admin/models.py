@@ -14,6 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 
+from keys import limits
+from keys.admin.discreet import DiscreetSearch
 from proxy.admin.reading import ReadOnly
 from proxy.desk import key_columns
 from proxy.desk.history import note
@@ -36,15 +38,16 @@ class BlockedModelForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean_pattern(self) -> str:
-        """Refuse a list: each name has a row of its own."""
+        """Refuse a list: each name has a row of its own; and what is no name."""
         pattern: str = self.cleaned_data["pattern"].strip()
         if _SEPARATED.search(pattern):
             raise forms.ValidationError(_("One name or glob, without spaces or commas. Add the others one by one."))
+        limits.pattern(pattern)
         return pattern
 
 
 @admin.register(BlockedModel)
-class BlockedModelAdmin(ModelAdmin):  # type: ignore[misc]
+class BlockedModelAdmin(DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """Models that nobody may see or use."""
 
     form = BlockedModelForm
@@ -79,7 +82,7 @@ def block(model_admin: Any, request: HttpRequest, chosen: QuerySet[UpstreamModel
 
 
 @admin.register(UpstreamModel)
-class UpstreamModelAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class UpstreamModelAdmin(ReadOnly, DiscreetSearch, ModelAdmin):  # type: ignore[misc]
     """Google's models as our keys see them."""
 
     list_display = ("name", "blocked", "display_name", "input_token_limit", "output_token_limit", "seen_at")

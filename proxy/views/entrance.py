@@ -21,7 +21,7 @@ def member_of(request: ApiRequest) -> MemberView:
     """Return the member whose password came with ``request``. Raises WrongPassword or TooManyGuesses."""
     given = credential(request.headers, request.GET)
     member = let_in(request.house, given, request.address)
-    request.who = member.name
+    request.who, request.member_id = member.name, member.id
     if member.id in request.house.runtime.current.recorded:
         request.tape = Tape(member.id, given or "", request.request_id, request.path, request.body)
     return member

@@ -43,11 +43,6 @@ def client(stage: House) -> Iterator[OpenAI]:
         yield client
 
 
-def logged(stage: House) -> int:
-    [row] = stage.server.rows("SELECT COUNT(*) AS n FROM proxy_requestlog")
-    return int(row["n"])
-
-
 # Speech
 
 
@@ -116,14 +111,11 @@ def test_why_there_is_no_sound_is_told(
 def test_bad_wishes_for_speech_are_told_with_their_place_and_go_nowhere(
     stage: House, client: OpenAI, fields: dict[str, Any], param: str
 ) -> None:
-    before = logged(stage)
-
     with pytest.raises(openai.BadRequestError) as caught:
         client.audio.speech.create(**{"model": TTS, "voice": "Kore", "input": TEXT, **fields})
 
     assert caught.value.param == param
     assert stage.gemini.generated == []
-    assert logged(stage) == before
 
 
 # Transcriptions
@@ -217,14 +209,11 @@ def test_thoughts_alone_are_told(stage: House, client: OpenAI) -> None:
 def test_bad_forms_are_told_with_their_place_and_go_nowhere(
     stage: House, client: OpenAI, fields: dict[str, Any], param: str
 ) -> None:
-    before = logged(stage)
-
     with pytest.raises(openai.BadRequestError) as caught:
         client.audio.transcriptions.create(**{"model": EARS, "file": WAV, **fields})
 
     assert caught.value.param == param
     assert stage.gemini.generated == []
-    assert logged(stage) == before
 
 
 def test_a_large_recording_is_refused_readably(stage: House, client: OpenAI) -> None:

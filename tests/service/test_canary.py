@@ -371,7 +371,7 @@ def break_down(run: Run, browser: httpx.Client) -> None:
         run.ask(stranger, "POST", "/me", data={"password": SHARED})
         form = fields_of(stranger.get("/admin/login/")) | {"username": "admin", "password": ADMIN}
         run.ask(stranger, "POST", "/admin/login/", data=form)
-    form = fields_of(browser.get("/admin/keys/key/add/")) | {"secret": f"{PASTED}x", "label": "pasted later"}
+    form = fields_of(browser.get("/admin/keys/key/add/")) | {"secret": f"x{PASTED}", "label": "pasted later"}
     run.ask(browser, "POST", "/admin/keys/key/add/", data=form)
     for path in ("/admin/", "/admin/proxy/requestlog/", "/admin/keys/member/1/change/", f"/admin/keys/key/?q={PASTED}"):
         run.ask(browser, "GET", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -19,9 +20,14 @@ from django.utils import timezone
 from keys import enrolling, vault
 from keys.importing import import_keys
 from keys.models import Group, Key, Member, Park, Source, Usage
+from tests.unit.test_accounts import account
 
 pytestmark = pytest.mark.django_db
 
+LISTS = [
+    *("keys/key", "keys/member", "keys/group", "keys/park", "keys/usage"),
+    *("proxy/requestlog", "proxy/blockedmodel", "proxy/upstreammodel"),
+]
 ONE, TWO = "AIzaSyA-1234567890_abcdefghijklmnopONE1", "AIzaSyB-1234567890_abcdefghijklmnopTWO2"
 
 
@@ -92,7 +98,11 @@ def test_a_key_is_added_by_pasting_it(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("secret", "complaint"), [("", "required"), ("two words", "Import"), ("ключ", "Import"), (ONE, "already")]
+    ("secret", "complaint"),
+    [
+        *(("", "required"), ("two words", "Import"), ("ключ", "Import"), (ONE, "already")),
+        *(("AIzaSyHalf", "not a whole key"), (TWO[:-1], "not a whole key")),
+    ],
 )
 def test_a_key_that_cannot_be_used_is_refused_in_words(admin_client: Client, secret: str, complaint: str) -> None:
     add_keys(ONE)
@@ -101,6 +111,74 @@ def test_a_key_that_cannot_be_used_is_refused_in_words(admin_client: Client, sec
 
     assert complaint in shown
     assert Key.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "sent", [{"kind": "vertex_service_account"}, {"daily_limit": "2147483648"}, {"daily_limit": str(2**63 - 1)}]
+)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_kind_and_a_limit_that_cannot_be_are_refused_at_the_field(
+    admin_client: Client, sent: dict[str, str], is_new: bool
+) -> None:
+    address = "add/" if is_new else f"{add_keys(ONE)[0].pk}/change/"
+    given = {"secret": ONE, "label": "", "kind": "ai_studio", "daily_limit": ""}
+
+    answer = admin_client.post(f"/admin/keys/key/{address}", given | sent)
+
+    assert answer.context["adminform"].form.errors.keys() == sent.keys()
+    assert list(Key.objects.values_list("kind", "daily_limit")) == ([] if is_new else [("ai_studio", None)])
+
+
+def test_a_pasted_key_does_not_come_back_with_a_form_that_has_errors(admin_client: Client) -> None:
+    data = {"secret": ONE, "label": "Alice's", "kind": "ai_studio", "daily_limit": "many"}
+
+    shown = page(admin_client.post("/admin/keys/key/add/", data))
+
+    assert "errorlist" in shown
+    assert "Alice&#x27;s" in shown
+    assert ONE not in shown
+    assert "paste it once more" in shown
+
+
+@pytest.mark.parametrize("address", ["add", "import"])
+def test_half_a_service_account_does_not_come_back_with_its_error(admin_client: Client, address: str) -> None:
+    half = '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\\nMIIEvTheRestIsMissing'
+
+    shown = page(admin_client.post(f"/admin/keys/key/{address}/", {"secret": half, "keys": half, "kind": "ai_studio"}))
+
+    assert "This cannot be used" in shown
+    assert "MIIEv" not in shown
+
+
+def test_a_key_is_no_label_and_does_not_come_back_as_one(admin_client: Client) -> None:
+    (key,) = add_keys(ONE)
+    chosen = {"_selected_action": [key.pk], "action": "set_label", "apply": "1"}
+
+    for address, sent in ((f"{key.pk}/change/", {"kind": "ai_studio"}), ("", chosen)):
+        shown = page(admin_client.post(f"/admin/keys/key/{address}", {"label": f"old {TWO}", **sent}))
+        assert "for everybody" in shown
+        assert TWO not in shown
+
+    key.refresh_from_db()
+    assert key.label == ""
+
+
+def test_a_key_of_any_form_is_found_by_pasting_it_and_never_shown(admin_client: Client) -> None:
+    (key,) = add_keys("sk-odd/form+of:a.key")
+
+    answer = admin_client.get("/admin/keys/key/", {"q": " sk-odd/form+of:a.key "}, follow=True)
+
+    assert answer.redirect_chain == [(f"/admin/keys/key/{key.pk}/change/", 302)]
+    assert "sk-odd" not in page(answer)
+
+
+@pytest.mark.parametrize("address", LISTS)
+@pytest.mark.parametrize("secret", [TWO, TWO[:-3]], ids=["whole", "cut"])
+def test_a_key_in_a_search_leaves_the_address_and_the_page(admin_client: Client, address: str, secret: str) -> None:
+    answer = admin_client.get(f"/admin/{address}/", {"q": f"of {secret}"}, follow=True)
+
+    assert [status for _, status in answer.redirect_chain] == [302]
+    assert secret not in page(answer) + answer.redirect_chain[0][0]
 
 
 def test_a_keys_page_changes_label_and_limit_and_keeps_the_secret(admin_client: Client) -> None:
@@ -157,6 +235,34 @@ def test_keys_are_imported_from_any_text(admin_client: Client) -> None:
     assert TWO not in shown
 
 
+def test_a_list_of_keys_as_json_writes_one_is_imported(admin_client: Client) -> None:
+    shown = page(admin_client.post("/admin/keys/key/import/", {"keys": f'["{ONE}", "{TWO}"]'}))
+
+    assert "2 added" in shown
+    assert "several, use Import" in page(
+        admin_client.post("/admin/keys/key/add/", {"secret": f'["{ONE}"]', "kind": "ai_studio"})
+    )
+
+
+def test_an_import_that_is_too_long_is_refused_and_not_shown(admin_client: Client) -> None:
+    text = f"{ONE}\n" + "x" * 2_000_000
+
+    shown = page(admin_client.post("/admin/keys/key/import/", {"keys": text}))
+
+    assert "too long for one import" in shown
+    assert ONE not in shown
+    assert len(shown) < 200_000
+    assert not Key.objects.exists()
+
+
+def test_of_a_long_rubbish_only_the_first_words_are_told(admin_client: Client) -> None:
+    shown = page(admin_client.post("/admin/keys/key/import/", {"keys": f"{ONE}\n" + "rubbish\n" * 700}))
+
+    assert "Not a key: 700." in shown
+    assert shown.count("not a key; left out") == 500
+    assert "200 more lines are not shown." in shown
+
+
 def test_an_empty_import_is_refused(admin_client: Client) -> None:
     assert "required" in page(admin_client.post("/admin/keys/key/import/", {"keys": "  "}))
 
@@ -209,6 +315,16 @@ def test_a_password_that_cannot_be_used_is_refused_in_words(admin_client: Client
 
     assert "errorlist" in shown
     assert Member.objects.count() == 1
+
+
+def test_a_typed_password_does_not_come_back_with_a_form_that_has_errors(admin_client: Client) -> None:
+    data = {"name": "<alice>", "password": "my own password", "note": "a friend", "enabled": "on"}
+
+    shown = page(admin_client.post("/admin/keys/member/add/", data))
+
+    assert "a friend" in shown
+    assert "my own password" not in shown
+    assert "once more" in shown
 
 
 def test_changing_a_member_keeps_the_password_unless_a_new_one_is_typed(admin_client: Client) -> None:
@@ -336,6 +452,32 @@ def test_import_keys_reads_a_file_and_can_run_twice(tmp_path: Path) -> None:
         assert expected in out.getvalue()
 
     assert Key.objects.count() == 2
+
+
+def test_import_keys_reads_service_accounts_as_the_form_does(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.json"
+    file.write_text(json.dumps([account("one"), account("two")]))
+    call_command("import_keys", str(file), stdout=StringIO())
+    assert sorted(Key.objects.values_list("label", "kind")) == [
+        ("one", "vertex_service_account"),
+        ("two", "vertex_service_account"),
+    ]
+
+    file.write_text('{"type": "service_account"}')
+    with pytest.raises(CommandError, match="lacks project_id"):
+        call_command("import_keys", str(file))
+
+
+def test_import_keys_fails_when_there_is_no_key_and_does_not_tell_every_word(tmp_path: Path) -> None:
+    file = tmp_path / "novel.txt"
+    file.write_text("rubbish\n" * 300)
+    told = StringIO()
+
+    with pytest.raises(CommandError, match="no key"):
+        call_command("import_keys", str(file), stderr=told)
+
+    assert len(told.getvalue().splitlines()) == 51
+    assert "250 more are not keys" in told.getvalue()
 
 
 def test_import_keys_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:

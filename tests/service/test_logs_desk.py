@@ -175,12 +175,49 @@ def test_all_requests_that_fit_go_into_the_file_with_their_attempts(tmp_path: Pa
     assert "AIza" not in whole.text
 
 
+def test_a_members_request_that_is_refused_at_the_door_has_a_row_and_a_strangers_has_none(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "what was said"}]
+    bodies: list[dict[str, Any]] = [
+        {"model": "gemini-2.5-pro", "messages": said},
+        {"model": "AIzaSyFakeKeyOfTheSimulator-----------A", "messages": said},
+        {"model": "gemini-2.5-flash", "messages": said, "n": "what was said"},
+    ]
+    with house(tmp_path, BLOCKED_MODELS="gemini-2.5-pro AIza*") as here:
+        with here.server.client() as member, here.server.client("wrong password") as stranger:
+            unknown = stranger.post("/v1/chat/completions", json=bodies[0])
+            refused = [member.post("/v1/chat/completions", json=body) for body in bodies]
+        here.server.chat()
+        rows = [here.log(answer.headers["x-request-id"]) for answer in refused]
+        nobody = here.server.rows(
+            "SELECT * FROM proxy_requestlog WHERE id = ?", request_id.parse(unknown.headers["x-request-id"])
+        )
+
+    assert nobody == []
+    assert [answer.status_code for answer in refused] == [row["status"] for row in rows] == [404, 404, 400]
+    assert [row["code"] for row in rows] == ["model_not_found", "model_not_found", "invalid_request"]
+    assert [row["model"] for row in rows] == ["gemini-2.5-pro", "***", ""]
+    assert {(row["outcome"], row["attempt_count"], row["dialect"]) for row in rows} == {("refused", 0, "openai")}
+    assert all(row["member_id"] and row["message"] for row in rows)
+    assert "what was said" not in str(rows)
+    assert "AIza" not in str(rows)
+
+
 def test_only_admins_get_the_file(browser: Client) -> None:
     assert Client().get(f"{LOGS}export/").status_code == 302
     reader = User.objects.create_user("reader", is_staff=True)
     other = Client()
     other.force_login(reader)
     assert other.get(f"{LOGS}export/").status_code == 403
+
+
+@pytest.mark.parametrize("query", ["member__id__exact=abc", "started_at__gte=someday"])
+def test_a_filter_that_cannot_be_leads_to_the_list_instead_of_a_file(browser: Client, query: str) -> None:
+    for name in ("alice", "bob"):
+        Member.objects.create(name=name, digest=name)
+
+    for address in (LOGS, f"{LOGS}export/"):
+        assert browser.get(f"{address}?{query}")["location"] == f"{LOGS}?e=1"
+    assert browser.get(f"{LOGS}?e=1").status_code == 200
 
 
 # Models.
@@ -205,7 +242,7 @@ def test_a_blocked_name_says_what_it_covers_now(browser: Client) -> None:
     assert "gemini-2.5-flash, gemini-2.5-pro<" in page(browser.get(BLOCKED))
 
 
-@pytest.mark.parametrize("pattern", ["a b", "a,b", "a；b", "", "x" * 121])
-def test_a_list_of_names_is_refused_at_its_field(browser: Client, pattern: str) -> None:
+@pytest.mark.parametrize("pattern", ["a b", "a,b", "a；b", "", "x" * 121, "<script>", "模型"])
+def test_what_is_not_one_name_or_glob_is_refused_at_its_field(browser: Client, pattern: str) -> None:
     assert browser.post(f"{BLOCKED}add/", {"pattern": pattern}).status_code == 200
     assert not BlockedModel.objects.exists()

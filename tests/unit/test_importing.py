@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.importing import is_usable, parse_keys
+from keys.importing import is_cut, is_usable, parse_keys
 
 CLASSIC = "AIzaSyA-1234567890_abcdefghijklmnopqrst"
 OTHER = "AIzaSyB-1234567890_abcdefghijklmnopqrst"
@@ -90,3 +90,19 @@ def test_it_leaves_out_what_is_no_key_and_shows_too_little_of_it_to_be_used(word
 )
 def test_a_usable_secret_can_travel_in_a_header(secret: str, usable: bool) -> None:
     assert is_usable(secret) is usable
+
+
+@pytest.mark.parametrize(
+    ("secret", "cut"),
+    [
+        (CLASSIC, False),
+        (NEWER, False),
+        ("a-key-of-another-form", False),
+        (CLASSIC[:-1], True),
+        (CLASSIC + "x", True),
+        ("AIzaSyHalf", True),
+        (NEWER[:12], True),
+    ],
+)
+def test_a_key_of_google_s_that_is_not_whole_is_told_from_one_of_another_form(secret: str, cut: bool) -> None:
+    assert is_cut(secret) is cut
