@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -20,6 +21,7 @@ from hajimi_site.kinds import (
     ORIGINS,
     ORIGINS_OR_ALL,
     PASSWORD,
+    PROXY,
     REDIS_URL,
     TEXT,
     TIME_ZONE,
@@ -177,6 +179,10 @@ VARIABLES: Final[tuple[Variable, ...]] = (
 )
 
 
+# Where Vertex AI is unless VERTEX_BASE_URL says otherwise; regions have names of their own below it.
+VERTEX_ADDRESS: Final = "https://aiplatform.googleapis.com"
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What the environment says: values by variable name, and sentences for the log."""
@@ -191,6 +197,28 @@ def read(environ: Mapping[str, str]) -> Reading:
     more = [environ.get(f"GEMINI_API_KEYS_{number}", "") for number in range(1, 100)]
     values["GEMINI_API_KEYS"] = (*values["GEMINI_API_KEYS"], *split(" ".join(more)))
     return Reading(values, _notes(environ))
+
+
+def proxies(environ: Mapping[str, str], addresses: Iterable[str]) -> dict[str, str]:
+    """Return the variables that name the proxies on the way to ``addresses``, with whole addresses of proxies.
+
+    Raises BadEnvironment when one cannot be used. Those on the way to other addresses are no matter of ours.
+    """
+    exceptions = _first(environ, ("no_proxy", "NO_PROXY"))
+    bypassed = {"no": _text(environ, exceptions) if exceptions else ""}
+    split_addresses = [urlsplit(address) for address in addresses]
+    schemes = {each.scheme for each in split_addresses if not proxy_bypass_environment(each.netloc, bypassed)}
+    # As Python itself reads them: the small name of each first.
+    names = [
+        _first(environ, (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"))
+        for scheme in sorted(schemes)
+    ]
+    return {name: _value(Variable(name, PROXY, "", "", secret=True), environ) for name in names if name}
+
+
+def _first(environ: Mapping[str, str], names: Iterable[str]) -> str:
+    """Return the first of ``names`` that is set, or ''."""
+    return next((name for name in names if _text(environ, name)), "")
 
 
 def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
