@@ -39,6 +39,9 @@ from keys.masking import mask
 from keys.redacting import SHORTEST
 from proxy.behaviour import HELP, Behaviour
 
+# GEMINI_API_KEYS_1 and so on.
+NUMBERED_KEYS: Final = tuple(f"GEMINI_API_KEYS_{number}" for number in range(1, 100))
+
 
 class BadEnvironment(ImproperlyConfigured):
     """A variable has a value that cannot be used. The message names it and what is allowed."""
@@ -194,7 +197,7 @@ class Reading:
 def read(environ: Mapping[str, str]) -> Reading:
     """Read every variable from ``environ``. Raises BadEnvironment at the first value that does not fit."""
     values = {variable.name: _value(variable, environ) for variable in VARIABLES}
-    more = [environ.get(f"GEMINI_API_KEYS_{number}", "") for number in range(1, 100)]
+    more = [environ.get(name, "") for name in NUMBERED_KEYS]
     values["GEMINI_API_KEYS"] = (*values["GEMINI_API_KEYS"], *split(" ".join(more)))
     return Reading(values, _notes(environ))
 
@@ -223,7 +226,8 @@ def _first(environ: Mapping[str, str], names: Iterable[str]) -> str:
 
 def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return every secret that ``environ`` holds: whole values, the pieces of lists, passwords inside addresses."""
-    found = [piece for number in range(1, 100) for piece in split(environ.get(f"GEMINI_API_KEYS_{number}", ""))]
+    numbered = [name for name in environ if name.startswith("GEMINI_API_KEYS_")]
+    found = [piece for name in numbered for piece in split(environ[name])]
     for variable in (variable for variable in VARIABLES if variable.secret):
         for text in filter(None, (_text(environ, name) for name in (variable.name, *variable.old_names))):
             found += split(text) if variable.kind is NAMES else [text]
@@ -267,7 +271,13 @@ def _text(environ: Mapping[str, str], name: str) -> str:
 
 def _notes(environ: Mapping[str, str]) -> tuple[str, ...]:
     notes = [note for variable in VARIABLES for note in _notes_about(variable, environ)]
+    strays = sorted(name for name in environ if name.startswith("GEMINI_API_KEYS_") and name not in NUMBERED_KEYS)
+    notes += [_stray(name) for name in strays if _text(environ, name)]
     return (*notes, *(former.note(name) for name in former.UNUSED if _text(environ, name)))
+
+
+def _stray(name: str) -> str:
+    return f"WARNING: {name} is ignored: these names go from {NUMBERED_KEYS[0]} to {NUMBERED_KEYS[-1]}."
 
 
 def _notes_about(variable: Variable, environ: Mapping[str, str]) -> list[str]:

@@ -413,6 +413,22 @@ def test_every_variable_but_the_behaviour_reaches_a_setting() -> None:
     assert unread == set()
 
 
+# Numbered keys
+
+
+@pytest.mark.parametrize("name", ["GEMINI_API_KEYS_0", "GEMINI_API_KEYS_01", "GEMINI_API_KEYS_100"])
+def test_keys_under_a_number_that_is_not_read_are_told(name: str) -> None:
+    key = "AIzaSyKeyUnderAnotherNumber------------"
+
+    reading = environment.read({name: key, "GEMINI_API_KEYS_1": "AIzaSyOne", "GEMINI_API_KEYS_99": "AIzaSyTwo"})
+
+    assert reading.values["GEMINI_API_KEYS"] == ("AIzaSyOne", "AIzaSyTwo")
+    assert reading.notes == (
+        f"WARNING: {name} is ignored: these names go from GEMINI_API_KEYS_1 to GEMINI_API_KEYS_99.",
+    )
+    assert key in environment.secrets_in({name: key})
+
+
 # The way out
 
 GOOGLE = ("https://generativelanguage.googleapis.com",)
