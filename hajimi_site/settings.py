@@ -142,6 +142,7 @@ TEMPLATES = [
 
 SQLITE_OPTIONS = databases.SQLITE_OPTIONS
 _url: str = _values["DATABASE_URL"]
+DATABASE_VARIABLE = "DATABASE_URL" if _url else "DATA_DIR"
 DATABASES = {"default": databases.from_url(_url) if _url else databases.sqlite(DATA_DIR / "hajimi.sqlite3")}
 
 AUTH_PASSWORD_VALIDATORS = [
