@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -20,6 +21,7 @@ from hajimi_site.kinds import (
     ORIGINS,
     ORIGINS_OR_ALL,
     PASSWORD,
+    PROXY,
     REDIS_URL,
     TEXT,
     TIME_ZONE,
@@ -36,6 +38,9 @@ from hajimi_site.kinds import (
 from keys.masking import mask
 from keys.redacting import SHORTEST
 from proxy.behaviour import HELP, Behaviour
+
+# GEMINI_API_KEYS_1 and so on.
+NUMBERED_KEYS: Final = tuple(f"GEMINI_API_KEYS_{number}" for number in range(1, 100))
 
 
 class BadEnvironment(ImproperlyConfigured):
@@ -177,6 +182,10 @@ VARIABLES: Final[tuple[Variable, ...]] = (
 )
 
 
+# Where Vertex AI is unless VERTEX_BASE_URL says otherwise; regions have names of their own below it.
+VERTEX_ADDRESS: Final = "https://aiplatform.googleapis.com"
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What the environment says: values by variable name, and sentences for the log."""
@@ -191,15 +200,38 @@ DEBUG_IS_ON: Final = "WARNING: DEBUG is on: whoever finds an error sees how this
 def read(environ: Mapping[str, str]) -> Reading:
     """Read every variable from ``environ``. Raises BadEnvironment at the first value that does not fit."""
     values = {variable.name: _value(variable, environ) for variable in VARIABLES}
-    more = [environ.get(f"GEMINI_API_KEYS_{number}", "") for number in range(1, 100)]
+    more = [environ.get(name, "") for name in NUMBERED_KEYS]
     values["GEMINI_API_KEYS"] = (*values["GEMINI_API_KEYS"], *split(" ".join(more)))
     warnings = (DEBUG_IS_ON,) if values["DEBUG"] else ()
     return Reading(values, (*_notes(environ), *warnings))
 
 
+def proxies(environ: Mapping[str, str], addresses: Iterable[str]) -> dict[str, str]:
+    """Return the variables that name the proxies on the way to ``addresses``, with whole addresses of proxies.
+
+    Raises BadEnvironment when one cannot be used. Those on the way to other addresses are no matter of ours.
+    """
+    exceptions = _first(environ, ("no_proxy", "NO_PROXY"))
+    bypassed = {"no": _text(environ, exceptions) if exceptions else ""}
+    split_addresses = [urlsplit(address) for address in addresses]
+    schemes = {each.scheme for each in split_addresses if not proxy_bypass_environment(each.netloc, bypassed)}
+    # As Python itself reads them: the small name of each first.
+    names = [
+        _first(environ, (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"))
+        for scheme in sorted(schemes)
+    ]
+    return {name: _value(Variable(name, PROXY, "", "", secret=True), environ) for name in names if name}
+
+
+def _first(environ: Mapping[str, str], names: Iterable[str]) -> str:
+    """Return the first of ``names`` that is set, or ''."""
+    return next((name for name in names if _text(environ, name)), "")
+
+
 def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return every secret that ``environ`` holds: whole values, the pieces of lists, passwords inside addresses."""
-    found = [piece for number in range(1, 100) for piece in split(environ.get(f"GEMINI_API_KEYS_{number}", ""))]
+    numbered = [name for name in environ if name.startswith("GEMINI_API_KEYS_")]
+    found = [piece for name in numbered for piece in split(environ[name])]
     for variable in (variable for variable in VARIABLES if variable.secret):
         for text in filter(None, (_text(environ, name) for name in (variable.name, *variable.old_names))):
             found += split(text) if variable.kind is NAMES else [text]
@@ -243,7 +275,13 @@ def _text(environ: Mapping[str, str], name: str) -> str:
 
 def _notes(environ: Mapping[str, str]) -> tuple[str, ...]:
     notes = [note for variable in VARIABLES for note in _notes_about(variable, environ)]
+    strays = sorted(name for name in environ if name.startswith("GEMINI_API_KEYS_") and name not in NUMBERED_KEYS)
+    notes += [_stray(name) for name in strays if _text(environ, name)]
     return (*notes, *(former.note(name) for name in former.UNUSED if _text(environ, name)))
+
+
+def _stray(name: str) -> str:
+    return f"WARNING: {name} is ignored: these names go from {NUMBERED_KEYS[0]} to {NUMBERED_KEYS[-1]}."
 
 
 def _notes_about(variable: Variable, environ: Mapping[str, str]) -> list[str]:

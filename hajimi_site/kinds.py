@@ -100,6 +100,14 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _proxy(text: str) -> str:
+    # Most programs take a proxy without a scheme, and mean this one.
+    text = text if "://" in text else f"http://{text}"
+    if not re.fullmatch(r"(?i)https?://[^\s/?#]+/?", text) or not _port_is_good(text):
+        raise Unfit
+    return text
+
+
 def _port_is_good(url: str) -> bool:
     try:
         return urlsplit(url).port != 0
@@ -172,6 +180,9 @@ YES_NO: Final = Kind(_yes_or_no, "true, 1, yes, on or false, 0, no, off")
 TEXT: Final = Kind(str, "any text")
 NAMES: Final = Kind(split, "names, separated by commas, spaces or new lines")
 URL: Final = Kind(_http_url, "an address like https://host or http://host:port/path")
+PROXY: Final = Kind(
+    _proxy, "the address of an HTTP proxy like host:port or http://user:password@host:port; SOCKS is not spoken here"
+)
 DATABASE_URL: Final = Kind(_database_url, "sqlite:///path, or postgres://user:password@host:port/name")
 REDIS_URL: Final = Kind(
     _redis_url,

@@ -83,8 +83,9 @@ def _in_plain_words() -> Iterator[None]:
     except vault.Undecryptable as error:
         raise ImproperlyConfigured(str(error)) from None
     except Error as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ImproperlyConfigured(f"the database ({connection.vendor}) cannot be used: {reason}.") from None
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        where = f"the database of {settings.DATABASE_VARIABLE} ({connection.vendor})"
+        raise ImproperlyConfigured(f"{where} cannot be used: {reason}.") from None
     finally:
         connections.close_all()
 

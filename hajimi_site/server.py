@@ -37,6 +37,7 @@ from hajimi_site.serving import (
     CannotListen,
     Terms,
 )
+from hajimi_site.supervisor import why_not
 from hajimi_site.transport import Port
 from proxy.errors import LimitReached, NotReady
 
@@ -149,9 +150,8 @@ class Server(DaphneServer):  # type: ignore[misc]
             self._port = self._new_port(host, port)
             self._port.startListening()
             notice_the_gone(self._port.socket)
-        except (OSError, CannotListenError) as error:
-            reason = getattr(error, "socketError", error)
-            raise CannotListen(f"cannot listen on {host}:{port}: {getattr(reason, 'strerror', reason)}") from None
+        except (OSError, UnicodeError, CannotListenError) as error:
+            raise CannotListen(why_not(host, port, getattr(error, "socketError", error))) from None
         reactor.callLater(SWEEP_SECONDS, self._sweep)
         reactor.callLater(SWEEP_SECONDS, self.application_checker)
         reactor.callLater(SWEEP_SECONDS, self.timeout_checker)

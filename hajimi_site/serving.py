@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from django.utils.translation import gettext_noop as _
 
 from hajimi_site.addresses import Edge
-from hajimi_site.supervisor import listening_socket
+from hajimi_site.supervisor import listening_socket, why_not
 
 Message = dict[str, Any]
 
@@ -82,5 +82,5 @@ def listener(terms: Terms) -> socket.socket:
         return terms.listener
     try:
         return listening_socket(terms.host, terms.port)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {terms.host}:{terms.port}: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(why_not(terms.host, terms.port, error)) from None

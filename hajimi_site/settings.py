@@ -51,6 +51,8 @@ ALLOWED_ORIGINS: tuple[str, ...] = _values["ALLOWED_ORIGINS"]
 GEMINI_BASE_URL: str = _values["GEMINI_BASE_URL"]
 VERTEX_BASE_URL: str = _values["VERTEX_BASE_URL"]
 VERTEX_LOCATION: str = _values["VERTEX_LOCATION"]
+# The way out reads them where Python's libraries do.
+os.environ.update(environment.proxies(os.environ, (GEMINI_BASE_URL, VERTEX_BASE_URL or environment.VERTEX_ADDRESS)))
 # Where the processes of this machine tell each other what they have counted; their supervisor names it.
 COUNTS_DIR = Path(os.environ["HAJIMI_COUNTS_DIR"]) if os.environ.get("HAJIMI_COUNTS_DIR") else None
 JOURNAL_LIMIT: int = _values["JOURNAL_LIMIT"]
@@ -148,6 +150,7 @@ TEMPLATES = [
 
 SQLITE_OPTIONS = databases.SQLITE_OPTIONS
 _url: str = _values["DATABASE_URL"]
+DATABASE_VARIABLE = "DATABASE_URL" if _url else "DATA_DIR"
 DATABASES = {"default": databases.from_url(_url) if _url else databases.sqlite(DATA_DIR / "hajimi.sqlite3")}
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -52,7 +52,7 @@ class Sharing:
         if not fault:
             await self._redis_ledger.restore_once(time.time())
         elif not self._alone:
-            raise ImproperlyConfigured(f"the Redis of REDIS_URL cannot be used: {fault}.")
+            raise ImproperlyConfigured(f"the Redis of REDIS_URL cannot be used: {fault.rstrip('.')}.")
 
     async def fault(self) -> str:
         """Return why this process cannot serve for want of Redis, or "" when it can."""

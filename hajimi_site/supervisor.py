@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -44,6 +45,13 @@ def listening_socket(host: str, port: int) -> socket.socket:
         raise
     bound.setblocking(False)
     return bound
+
+
+def why_not(host: str, port: int, error: Exception) -> str:
+    """Return why an address cannot be listened on, and which variable to change."""
+    is_the_port = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+    advice = "PORT must be a free port" if is_the_port else "HOST must be an address of this machine"
+    return f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; {advice}"
 
 
 class _NotSpawnedError(Exception):

@@ -69,7 +69,7 @@ class Asked:
     """What every attempt of a request sends, and what it may use. ``deadline`` is in the loop's time.
 
     ``vertex`` is what a call to Vertex AI says besides, in its generationConfig; ``studio_body`` is the body for AI
-    Studio keys where that is another.
+    Studio keys where that is another. With ``goes_on`` an answer may say that it is over and go on later.
     """
 
     model: str
@@ -81,6 +81,7 @@ class Asked:
     translator: Callable[[], Translation] = Translator
     vertex: Mapping[str, Any] = field(default_factory=dict)
     studio_body: bytes | None = None
+    goes_on: bool = False
 
     def body_for(self, kind: str) -> bytes:
         """Return the body that a key of this kind (keys.models.Key.Kind) sends."""
@@ -129,6 +130,7 @@ class Attempt:
         self.ended = False
         self._clock = clock
         self._stream = asked.stream
+        self._goes_on = asked.goes_on
         self._body = asked.body
         self._heard = False
         self._deadline = Deadline(asked.deadline)
@@ -156,14 +158,15 @@ class Attempt:
 
     async def more(self) -> list[Delta] | None:
         """Return the deltas of the next read, None when there are no more. Raises Failed."""
-        is_over = self._stream and self.translator.ended
+        is_over = self._stream and self.translator.ended and not self._goes_on
         if is_over:
             self._deadline.within(AFTER_THE_END_SECONDS)
         try:
             with self._deadline:
                 events = await self._answer.batch()
         except (TimeoutError, UpstreamError) as error:
-            if is_over:
+            # What Google itself reports is never the end.
+            if is_over and not isinstance(error, Refused):
                 return None
             raise self._failed(error) from error
         if not events:

@@ -48,7 +48,7 @@ class Ask:
     With ``has_tools`` the thought signatures of calls are kept. With ``passes_empty`` an answer that stays empty
     after all attempts is passed on as it came, for clients that read Google's own words. ``vertex`` is what a call
     to Vertex AI says besides, in its generationConfig; ``studio_body`` is the body for AI Studio keys where that is
-    another.
+    another. With ``goes_on`` an answer may say that it is over and go on later.
     """
 
     request_id: int
@@ -70,6 +70,7 @@ class Ask:
     passes_empty: bool = False
     vertex: Mapping[str, Any] = field(default_factory=dict)
     studio_body: bytes | None = None
+    goes_on: bool = False
 
 
 class Relay:
@@ -270,6 +271,7 @@ class Exchange:
             translator=ask.translator,
             vertex=ask.vertex,
             studio_body=ask.studio_body,
+            goes_on=ask.goes_on,
         )
         voices = [
             Voice(

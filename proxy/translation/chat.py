@@ -91,5 +91,7 @@ def _stop(value: Any) -> tuple[str, ...]:
     """Read ``stop``: one text or a list; empty ones would stop at once, and Gemini takes five."""
     if isinstance(value, str):
         value = [value]
+    if value is not None and not isinstance(value, list):
+        raise Invalid.at("stop", _("%(param)s must be a string or a list of strings."))
     texts = (reading.text(each, f"stop[{index}]") for index, each in enumerate(reading.items(value, "stop")))
     return tuple([text for text in texts if text][:_MOST_STOPS])

@@ -23,6 +23,14 @@ def answers(document: Document) -> int:
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 1 else 1
 
 
+def goes_on(document: Document) -> bool:
+    """Tell whether an answer may go on after a finishReason: with tools on other servers each call brings one.
+
+    Google calls those servers itself, and goes on once they have replied (recorded by js-genai).
+    """
+    return _has(_tools(document), "mcpServers", "mcp_servers")
+
+
 def models(document: Document) -> Iterator[str]:
     """Yield the models that are named within: of the request whose tokens are counted, of a batch's texts."""
     requests = document.get("requests")
@@ -55,8 +63,7 @@ def _with_thinking(document: Document, resolved: Resolved) -> Document:
 def _with_search(document: Document, resolved: Resolved) -> Document:
     if not resolved.search:
         return document
-    listed = document.get("tools") or []
-    tools = listed if isinstance(listed, list) else [listed]
+    tools = _tools(document)
     has_functions = _has(tools, "functionDeclarations", "function_declarations")
     if _has(tools, "googleSearch", "google_search"):
         return document
@@ -69,6 +76,11 @@ def _with_search(document: Document, resolved: Resolved) -> Document:
     config = config if isinstance(config, dict) else {}
     allowing = {field: config | {"includeServerSideToolInvocations": True}}
     return document | {"tools": [*tools, {"googleSearch": {}}]} | allowing
+
+
+def _tools(document: Document) -> list[Any]:
+    listed = document.get("tools") or []
+    return listed if isinstance(listed, list) else [listed]
 
 
 def _has(tools: list[Any], *names: str) -> bool:

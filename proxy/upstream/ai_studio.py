@@ -18,6 +18,8 @@ from proxy.upstream.errors import Cut, Garbled, Refused, Silent, Unreachable, Up
 ERROR_BODY_LIMIT: Final = 64 * 1024
 ERROR_BODY_SECONDS: Final = 10.0
 ANSWER_LIMIT: Final = 64 * 2**20
+# How long the connection of an answer that is whole may stay silent: Google ends it at once.
+WHOLE_SECONDS: Final = 2.0
 # What these share: the request never reached Google, so no quota was spent.
 NO_CONNECTION: Final = (
     aiohttp.ClientConnectorError,
@@ -126,8 +128,9 @@ async def _error_body(read: Read) -> bytes:
 
 
 async def _whole(read: Read) -> Event:
-    pieces, size = [], 0
-    while data := await read():
+    pieces: list[bytes] = []
+    size = 0
+    while data := await _piece(read, pieces):
         pieces.append(data)
         size += len(data)
         if size > ANSWER_LIMIT:
@@ -139,6 +142,38 @@ async def _whole(read: Read) -> Event:
     if (trouble := _trouble(event)) is not None:
         raise trouble
     return event  # type: ignore[no-any-return]
+
+
+async def _piece(read: Read, before: list[bytes]) -> bytes:
+    """Return the next piece of a document, b"" at its end.
+
+    A connection that breaks or falls silent once the document is whole has ended it, too.
+    """
+    if not _may_be_whole(before):
+        return await read()
+    try:
+        async with asyncio.timeout(WHOLE_SECONDS):
+            return await read()
+    except FAULTS as error:
+        if _is_json(before):
+            return b""
+        if not isinstance(error, TimeoutError):
+            raise
+    return await read()
+
+
+def _may_be_whole(pieces: list[bytes]) -> bool:
+    """Tell whether a document may end here, without reading it."""
+    last = next((text for piece in reversed(pieces) if (text := piece.rstrip())), b"")
+    return last.endswith(b"}")
+
+
+def _is_json(pieces: list[bytes]) -> bool:
+    try:
+        orjson.loads(b"".join(pieces))
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 class _Events:

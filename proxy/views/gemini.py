@@ -70,6 +70,7 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
         runtime=runtime,
         body=read.body,
         studio_body=read.studio_body,
+        goes_on=read.goes_on,
         each=read.answers,
         method=known.method,
         stream=known.streams,
@@ -94,11 +95,15 @@ async def call(request: ApiRequest, model: str, verb: str) -> HttpResponseBase:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A body to be sent: what goes upstream, what goes to keys of AI Studio instead, how many answers it asks for."""
+    """A body to be sent: what goes upstream, what goes to keys of AI Studio instead, how many answers it asks for.
+
+    ``goes_on`` says whether an answer to it may go on after it has said that it is over.
+    """
 
     body: bytes
     studio_body: bytes | None = None
     answers: int = 1
+    goes_on: bool = False
 
 
 def _read(request: ApiRequest, resolved: Resolved, method: str, runtime: Runtime, *, is_mixed: bool) -> Read:
@@ -119,4 +124,5 @@ def _read(request: ApiRequest, resolved: Resolved, method: str, runtime: Runtime
         if named is not document:
             document, body = named, orjson.dumps(named)
     studio = for_ai_studio(document) if is_mixed else document
-    return Read(body, None if studio == document else orjson.dumps(studio), answers)
+    studio_body = None if studio == document else orjson.dumps(studio)
+    return Read(body, studio_body, answers, goes_on=native_request.goes_on(document))

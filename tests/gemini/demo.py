@@ -14,10 +14,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from tests.gemini import FakeGemini, answer
+from tests.serving import KEPT
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = re.compile(r"^hajimi \S+ listening on (http://\S+)")
@@ -27,6 +29,20 @@ SECONDS_PER_WORD = 0.08
 START_SECONDS, STOP_SECONDS = 60, 30
 PASSWORDS_FILE = "demo-passwords.json"
 
+# What of the environment a demo listens to. Databases, credentials and proxies of this machine are not for it.
+TAKEN = (
+    *KEPT,
+    "HOST",
+    "PORT",
+    "TZ",
+    "LANGUAGE_CODE",
+    "PASSWORD",
+    "ADMIN_USERNAME",
+    "ADMIN_PASSWORD",
+    "FAKE_STREAMING",
+    "RANDOM_STRING",
+    "DRAIN_SECONDS",
+)
 # What a demo wants, unless the environment says otherwise.
 WANTED = {
     "HOST": "127.0.0.1",
@@ -38,7 +54,7 @@ WANTED = {
 
 
 def main() -> int:
-    """Run until Ctrl-C or SIGTERM. Return the exit code: 0, or 1 when hajimi could not start."""
+    """Run until Ctrl-C or SIGTERM. Return the exit code: 0, or 1 when hajimi could not start or answer."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), _data_dir() as data_dir, FakeGemini() as gemini:
         gemini.always(answer(delay=SECONDS_PER_WORD))
@@ -75,14 +91,15 @@ def _show(server: subprocess.Popen[str], environment: dict[str, str]) -> int:
     print(f"Password: {environment['PASSWORD']}")
     print(f"Admin: {environment['ADMIN_USERNAME']} / {environment['ADMIN_PASSWORD']}")
     print(f"(SillyTavern: Custom, OpenAI-compatible, {address}/v1; the admin pages: {address}/admin/)\n")
-    _chat(address, environment["PASSWORD"])
+    if not _chat(address, environment["PASSWORD"]):
+        print("The chat was not answered.", file=sys.stderr)
+        return 1
     print("\nStaying up; Ctrl-C ends.", flush=True)
     return 1 if server.wait() else 0
 
 
 def _environment(data_dir: Path, gemini_url: str) -> dict[str, str]:
-    # Real keys have no place in a demo.
-    own = {name: value for name, value in os.environ.items() if value and not name.startswith("GEMINI_API_KEYS")}
+    own = {name: value for name in TAKEN if (value := os.environ.get(name))}
     keys = ",".join(f"AIzaSyDemoKeyOfTheBuiltInSimulator-000{number}" for number in (1, 2, 3))
     forced = {"ENV_FILE": os.devnull, "DATA_DIR": str(data_dir), "GEMINI_BASE_URL": gemini_url, "GEMINI_API_KEYS": keys}
     return {**WANTED, **_passwords(data_dir), **own, **forced, "PYTHONUNBUFFERED": "1"}
@@ -130,8 +147,8 @@ def _address_of(server: subprocess.Popen[str]) -> str:
     return found[0] if found else ""
 
 
-def _chat(address: str, password: str) -> None:
-    """Send one streamed chat and print its words as they come."""
+def _chat(address: str, password: str) -> bool:
+    """Send one streamed chat and print its words as they come; return whether it was answered."""
     print(f"You: {MESSAGE}\nGemini: ", end="", flush=True)
     body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": MESSAGE}]}
     headers = {"authorization": f"Bearer {password}"}
@@ -139,17 +156,24 @@ def _chat(address: str, password: str) -> None:
     with httpx.stream("POST", url, json=body, headers=headers, timeout=60, trust_env=False) as response:
         if response.status_code != 200:
             print(f"({response.status_code}) {response.read().decode(errors='replace')}")
-            return
-        for line in response.iter_lines():
-            print(_text(line), end="", flush=True)
+            return False
+        for event in map(_event, response.iter_lines()):
+            if "error" in event:
+                print(f"({event['error']['message']})")
+                return False
+            print(_text(event), end="", flush=True)
     print()
+    return True
 
 
-def _text(line: str) -> str:
+def _event(line: str) -> dict[str, Any]:
+    """Return the event in a line of a stream, an empty one if there is none."""
     data = line.removeprefix("data: ")
-    if data == line or data == "[DONE]":
-        return ""
-    choices = json.loads(data).get("choices") or [{}]
+    return {} if data in (line, "[DONE]") else dict(json.loads(data))
+
+
+def _text(event: dict[str, Any]) -> str:
+    choices = event.get("choices") or [{}]
     return choices[0].get("delta", {}).get("content") or ""
 
 

@@ -15,6 +15,7 @@ from tests.gemini.wire import dump, frame, whole
 JSON_TYPE = "application/json; charset=UTF-8"
 SSE_TYPE = "text/event-stream"
 DRIP_SECONDS = 0.001
+ARRIVAL_SECONDS = 0.1
 
 
 class Sender:
@@ -94,6 +95,8 @@ class Sender:
             transport.close()
         if self._fault.how == "reset" and transport is not None:
             self._call.ended = "broken"
+            # A client that has not read yet would lose what came before the break.
+            await asyncio.sleep(ARRIVAL_SECONDS)
             transport.abort()
         # aiohttp cancels this handler when the connection is gone, whoever ended it.
         await asyncio.Event().wait()

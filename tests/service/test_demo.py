@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.gemini.demo import MESSAGE
-from tests.serving import KEPT, ROOT
+from tests.serving import KEPT, ROOT, Server
 
 
 class Demo:
@@ -106,3 +106,40 @@ def test_a_bad_value_stops_it_with_one_sentence(demo: Callable[..., Demo]) -> No
     time.sleep(0.2)
     assert "PORT" in running.text
     assert "Traceback" not in running.text
+
+
+def test_it_touches_nothing_of_this_machine_but_its_own_folder(demo: Callable[..., Demo], tmp_path: Path) -> None:
+    real = tmp_path / "real.sqlite3"
+    running = demo(
+        DATABASE_URL=f"sqlite:///{real}",
+        REDIS_URL="redis://127.0.0.1:1/0",
+        WORKERS="2",
+        BACKUP_DIR=str(tmp_path / "backups"),
+        ENABLE_VERTEX="true",
+        GOOGLE_CREDENTIALS_JSON="{}",
+        VERTEX_EXPRESS_API_KEY="AIzaSyRealKeyOfSomebodysProject--------",
+        GEMINI_API_KEYS_1="AIzaSyRealKeyOfSomebody----------------",
+        HTTP_PROXY="http://127.0.0.1:9",
+        http_proxy="http://127.0.0.1:9",
+    )
+    running.wait_for("Staying up")
+
+    assert not real.exists()
+    assert not (tmp_path / "backups").exists()
+    kept = Server(tmp_path / "data").rows("SELECT kind, tail FROM keys_key")
+    assert {(row["kind"], row["tail"]) for row in kept} == {("ai_studio", f"000{number}") for number in (1, 2, 3)}
+    assert running.end(signal.SIGTERM) == 0
+
+
+def test_a_chat_that_is_not_answered_ends_it_as_a_failure(demo: Callable[..., Demo], tmp_path: Path) -> None:
+    first = demo()
+    first.wait_for("Staying up")
+    assert first.end(signal.SIGTERM) == 0
+    Server(tmp_path / "data").write(("UPDATE keys_member SET enabled = ?", (False,)))
+
+    second = demo()
+
+    assert second.process.wait(60) == 1
+    time.sleep(0.2)
+    assert "(401)" in second.text
+    assert "The chat was not answered." in second.text

@@ -125,6 +125,6 @@ def test_a_port_in_use_is_said_in_one_line(start, tmp_path):
     first = start()
 
     with pytest.raises(
-        AssertionError, match=r"CannotListen: cannot listen on 127\.0\.0\.1:\d+: Address already in use"
+        AssertionError, match=r"CannotListen: cannot listen on 127\.0\.0\.1:\d+: Address already in use; PORT"
     ):
         start(port=first.port)

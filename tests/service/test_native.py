@@ -55,6 +55,20 @@ def test_a_stream_ends_once_however_many_attempts_it_takes(patient: House, reaso
     assert len(patient.gemini.generated) == 2
 
 
+def test_an_answer_that_calls_tools_on_other_servers_is_heard_to_its_last_end(patient: House) -> None:
+    events = [
+        {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}]}
+        for text in ("asking the other server", "what it said")
+    ]
+    # Longer than hajimi waits after the end of any other answer.
+    patient.clear().gemini.replies(answer(events=tuple(events), delay=2.5))
+
+    told = ask(patient, "streamGenerateContent?alt=sse", HELLO | {"tools": [{"mcpServers": [{"name": "weather"}]}]})
+
+    assert "what it said" in told.text
+    assert ends(told.text) == ["STOP", "STOP"]
+
+
 def test_an_answer_that_stays_empty_is_passed_on_once(patient: House) -> None:
     patient.clear().gemini.always(answer("", before=0.5))
 

@@ -91,6 +91,7 @@ def test_a_port_in_use_is_said_in_one_line(serve: Serve, other: str) -> None:
         serve(SERVER=other, PORT=taken.getsockname()[1])
 
     assert "hajimi cannot start: cannot listen on 127.0.0.1:" in str(failure.value)
+    assert "PORT must be a free port." in str(failure.value)
     assert "Traceback" not in str(failure.value)
 
 

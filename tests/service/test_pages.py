@@ -171,9 +171,10 @@ def test_it_drains_and_ends_with_0(serve):
         ({"WORKERS": 2}, "hajimi cannot start: WORKERS is set to 2, but REDIS_URL is not set"),
         ({"EVENT_LOOP": "uvloop"}, "hajimi cannot start: EVENT_LOOP is set to uvloop, which is not installed"),
         ({"HOST": "192.0.2.1"}, "hajimi cannot start: cannot listen on 192.0.2.1"),
+        ({"HOST": "not a host"}, "; HOST must be an address of this machine."),
         (
             {"DATABASE_URL": "sqlite:////nowhere/at/all.sqlite3"},
-            "hajimi cannot start: the database (sqlite) cannot be used",
+            "hajimi cannot start: the database of DATABASE_URL (sqlite) cannot be used",
         ),
     ],
 )

@@ -104,6 +104,7 @@ def test_without_its_redis_it_does_not_start_and_says_why(serve: Serve, tmp_path
 
         last = str(refused.value).splitlines()[-1]
         assert last.startswith("hajimi cannot start: the Redis of REDIS_URL cannot be used: ")
+        assert not last.endswith("..")
         assert "Traceback" not in str(refused.value)
         assert serve(REDIS_URL=redis.url, REDIS_AWAY="alone").chat().status_code == 200
 

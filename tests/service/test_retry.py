@@ -366,6 +366,23 @@ def test_an_answer_that_google_has_ended_is_whole_whatever_becomes_of_its_connec
     passing_on.gemini.wait_until(lambda: passing_on.gemini.in_flight == 0, 2)
 
 
+@pytest.mark.parametrize("fault", [reset(3), hang(3)], ids=["reset", "silence"])
+def test_a_whole_answer_that_has_come_is_whole_whatever_becomes_of_its_connection(
+    collecting: House, fault: Any
+) -> None:
+    collecting.clear().gemini.replies(answer("one two three four", fault=fault))
+    door = Door(collecting, stream=False)
+    began = time.monotonic()
+
+    told = door.ask()
+
+    assert (told.status, told.text, told.finish) == (200, "one two three four", "stop")
+    assert time.monotonic() - began < 10
+    assert door.outcomes(told) == ["answered"]
+    assert len(collecting.gemini.generated) == 1
+    collecting.gemini.wait_until(lambda: collecting.gemini.in_flight == 0, 2)
+
+
 def test_an_empty_answer_whose_connection_hangs_is_tried_again(true_stream: Door) -> None:
     true_stream.house.gemini.replies(empty(fault=hang(1)), answer("pong"))
 

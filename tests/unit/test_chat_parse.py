@@ -148,6 +148,10 @@ def test_a_stop_that_is_no_text_is_refused(stop: Any, param: str) -> None:
     assert refusal(stop=stop).param == param
 
 
+def test_who_asks_for_a_stop_of_another_kind_is_told_both_that_are_understood() -> None:
+    assert str(refusal(stop=5)) == "stop must be a string or a list of strings."
+
+
 def test_streams_may_ask_for_usage() -> None:
     assert read(stream=True, stream_options={"include_usage": True}).include_usage
     assert not read(stream=True, stream_options=None).include_usage

@@ -86,7 +86,17 @@ def test_files_it_names_exist(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_variables_it_names_exist(name: str) -> None:
     known = {variable.name for variable in VARIABLES} | {old for variable in VARIABLES for old in variable.old_names}
-    elsewhere = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SPACE_ID", "SPACE_HOST", "PYTHON", "DONE", "VARIABLES"}
+    elsewhere = {
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "SPACE_ID",
+        "SPACE_HOST",
+        "PYTHON",
+        "DONE",
+        "VARIABLES",
+        "HELP",
+    }
     elsewhere |= {"HAJIMI_SOURCE_URL", "SOURCE_URL", "SOURCE_SHA256", "MEMBER_PASSWORD", "DOMAIN", "POSTGRES_PASSWORD"}
     # What gemini-balance calls it.
     elsewhere |= {"DATABASE_TYPE"}

@@ -438,3 +438,74 @@ def test_every_variable_but_the_behaviour_reaches_a_setting() -> None:
 
     unread = {v.name for v in environment.VARIABLES if v.name not in behaviour | used}
     assert unread == set()
+
+
+# Numbered keys
+
+
+@pytest.mark.parametrize("name", ["GEMINI_API_KEYS_0", "GEMINI_API_KEYS_01", "GEMINI_API_KEYS_100"])
+def test_keys_under_a_number_that_is_not_read_are_told(name: str) -> None:
+    key = "AIzaSyKeyUnderAnotherNumber------------"
+
+    reading = environment.read({name: key, "GEMINI_API_KEYS_1": "AIzaSyOne", "GEMINI_API_KEYS_99": "AIzaSyTwo"})
+
+    assert reading.values["GEMINI_API_KEYS"] == ("AIzaSyOne", "AIzaSyTwo")
+    assert reading.notes == (
+        f"WARNING: {name} is ignored: these names go from GEMINI_API_KEYS_1 to GEMINI_API_KEYS_99.",
+    )
+    assert key in environment.secrets_in({name: key})
+
+
+# The way out
+
+GOOGLE = ("https://generativelanguage.googleapis.com",)
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        ("127.0.0.1:7890", "http://127.0.0.1:7890"),
+        ("user:secret@proxy:3128", "http://user:secret@proxy:3128"),
+        ("http://127.0.0.1:7890/", "http://127.0.0.1:7890/"),
+        ("HTTPS://proxy", "HTTPS://proxy"),
+        ("[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
+def test_a_proxy_without_a_scheme_is_one_of_http(name: str, text: str, read_as: str) -> None:
+    assert environment.proxies({name: text}, GOOGLE) == {name: read_as}
+
+
+@pytest.mark.parametrize(
+    "text", ["socks5://u:secret@127.0.0.1:1080", "http://u:secret@h:port", "http://", "http://h:99999", "a b:1", "[::1"]
+)
+def test_a_proxy_that_cannot_be_used_is_refused_by_the_name_of_its_variable(text: str) -> None:
+    with pytest.raises(environment.BadEnvironment) as refused:
+        environment.proxies({"HTTPS_PROXY": text}, GOOGLE)
+
+    assert str(refused.value).startswith("HTTPS_PROXY is set to a value that cannot be used; it must be the address")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"HTTP_PROXY": "socks5://127.0.0.1:1"},
+        {"ALL_PROXY": "socks5://127.0.0.1:1", "NO_PROXY": "localhost,.googleapis.com"},
+        {"HTTPS_PROXY": "socks5://127.0.0.1:1", "no_proxy": "*"},
+    ],
+)
+def test_a_proxy_that_is_not_on_the_way_is_not_looked_at(environ: dict[str, str]) -> None:
+    assert environment.proxies(environ, GOOGLE) == {}
+
+
+def test_the_proxy_of_a_scheme_goes_before_that_of_all() -> None:
+    both = {"ALL_PROXY": "socks5://127.0.0.1:1", "HTTPS_PROXY": "127.0.0.1:2"}
+
+    assert environment.proxies(both, GOOGLE) == {"HTTPS_PROXY": "http://127.0.0.1:2"}
+
+
+def test_a_bad_proxy_stops_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="https_proxy"):
+        load_settings(monkeypatch, tmp_path, https_proxy="socks5://127.0.0.1:1080")

@@ -42,6 +42,20 @@ def test_search_in_the_name_adds_the_tool_once_and_by_the_rules_of_the_model(
     assert named.get("toolConfig", {}).get("includeServerSideToolInvocations", False) is is_allowed_beside
 
 
+@pytest.mark.parametrize(
+    ("tools", "expected"),
+    [
+        ([FUNCTIONS, {"mcpServers": [{"name": "weather"}]}], True),
+        ({"mcp_servers": []}, True),
+        ([FUNCTIONS], False),
+        (["mcpServers"], False),
+        (None, False),
+    ],
+)
+def test_an_answer_that_calls_tools_on_other_servers_may_go_on_after_its_end(tools: Any, expected: bool) -> None:
+    assert native_request.goes_on(HELLO | {"tools": tools}) is expected
+
+
 def test_thinking_in_the_name_is_said_unless_the_body_says_it() -> None:
     model = resolve("gemini-2.5-flash-thinking-none")
     own = HELLO | {"generation_config": {"thinking_config": {"thinkingBudget": 7}}}

@@ -15,12 +15,12 @@ from keys.ledger.memory import MemoryLedger
 from keys.pool import Pool, PoolKey
 from keys.rules import Outcome
 from proxy import errors
-from proxy.attempts import Asked
+from proxy.attempts import AFTER_THE_END_SECONDS, Asked
 from proxy.behaviour import Behaviour
 from proxy.breaker import Breaker
 from proxy.journal import Record
 from proxy.translation.reply import Delta, FinishDelta, TextDelta, ThoughtDelta
-from proxy.upstream.errors import Cut, Refused, Unreachable, UpstreamError
+from proxy.upstream.errors import Cut, Garbled, Refused, Unreachable, UpstreamError
 from proxy.voice import Voice
 
 NOW = 1_800_000_000.0
@@ -89,7 +89,9 @@ class Call:
 class Stage:
     """A pool of ``keys`` keys, an upstream that plays a script, and a record."""
 
-    def __init__(self, script: Script, *, keys: int = 3, stream: bool = True, **behaviour: Any) -> None:
+    def __init__(
+        self, script: Script, *, keys: int = 3, stream: bool = True, goes_on: bool = False, **behaviour: Any
+    ) -> None:
         self.script = script
         self.pool = Pool(MemoryLedger())
         rows = [
@@ -100,7 +102,8 @@ class Stage:
         self.record = Record(id=1, started_at=datetime.fromtimestamp(NOW, UTC))
         settings = Behaviour(**{"headers_hold_seconds": 0.02, **behaviour})
         loop = asyncio.get_running_loop()
-        asked = Asked("gemini-2.5-flash", b"{}", stream, loop.time() + settings.upstream_timeout_seconds, settings)
+        until = loop.time() + settings.upstream_timeout_seconds
+        asked = Asked("gemini-2.5-flash", b"{}", stream, until, settings, goes_on=goes_on)
         self.voice = Voice(asked, self.pool, script, self.record, breaker=Breaker(self.pool.usable), now=lambda: NOW)
 
     async def run(self, each: Callable[[list[Delta]], None] = lambda deltas: None) -> list[Delta]:
@@ -235,6 +238,36 @@ async def test_a_cut_after_visible_output_ends_the_answer_with_an_error() -> Non
 
 async def test_a_stream_that_ends_without_a_finish_reason_was_cut() -> None:
     stage = Stage(Script([says("Hel")]))
+
+    with pytest.raises(errors.StoppedEarly):
+        await stage.run()
+
+
+@pytest.mark.parametrize("fault", [Cut("reset"), Garbled("event is not JSON")])
+async def test_a_connection_that_breaks_after_the_end_of_an_answer_takes_nothing_from_it(fault: UpstreamError) -> None:
+    stage = Stage(Script([says("Hello", finish="STOP"), fault]))
+
+    assert text_of(await stage.run()) == "Hello"
+    assert stage.outcomes == ["answered"]
+
+
+async def test_an_error_that_google_reports_after_the_end_of_an_answer_is_told() -> None:
+    stage = Stage(Script([says("Hello", finish="STOP"), Refused(503, b"")]))
+
+    with pytest.raises(errors.StoppedEarly):
+        await stage.run()
+
+
+async def test_an_answer_that_may_go_on_after_its_end_is_waited_for() -> None:
+    pause = AFTER_THE_END_SECONDS + 0.3
+    stage = Stage(Script([says("calls", finish="STOP"), pause, says(" and tells", finish="STOP")]), goes_on=True)
+
+    assert text_of(await stage.run()) == "calls and tells"
+    assert stage.outcomes == ["answered"]
+
+
+async def test_an_answer_that_may_go_on_after_its_end_is_cut_when_its_connection_breaks() -> None:
+    stage = Stage(Script([says("calls", finish="STOP"), Cut("reset")]), goes_on=True)
 
     with pytest.raises(errors.StoppedEarly):
         await stage.run()

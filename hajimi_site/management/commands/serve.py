@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand
 
 from hajimi_site import backups, early_signals, log_lines, memory
 from hajimi_site.preparing import prepare
-from hajimi_site.supervisor import FAREWELL_SECONDS, Supervisor, listening_socket
+from hajimi_site.supervisor import FAREWELL_SECONDS, Supervisor, listening_socket, why_not
 from hajimi_site.worker import Leash
 from keys.bootstrap import Bootstrapped
 
@@ -98,9 +98,8 @@ class Command(BaseCommand):
         """Let WORKERS processes serve."""
         try:
             listening = listening_socket(settings.HOST, settings.PORT)
-        except OSError as error:
-            reason = f"cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}"
-            raise ImproperlyConfigured(f"{reason}.") from None
+        except (OSError, UnicodeError) as error:
+            raise ImproperlyConfigured(f"{why_not(settings.HOST, settings.PORT, error)}.") from None
         early_signals.obey()
         with tempfile.TemporaryDirectory(prefix="hajimi-counts-", ignore_cleanup_errors=True) as counts:
             supervisor = Supervisor(
