@@ -137,7 +137,7 @@ class Doorkeeper:
 
     def try_another(self, address: str, now: float) -> None:
         """Count a member's try at what may be another's password, right or wrong. Raises Throttled."""
-        place = _place(address)
+        place = place_of(address)
         if pause := self._pause(place, now):
             raise Throttled(pause)
         self._count(place, now)
@@ -145,7 +145,7 @@ class Doorkeeper:
 
     def trust(self, credential: str, address: str) -> None:
         """Note that a password is right at this address: its member has just chosen it there."""
-        place, digest = _place(address), self._digest(credential)
+        place, digest = place_of(address), self._digest(credential)
         if self._prove(place, digest):
             self._tell("proven", place, digest)
 
