@@ -81,7 +81,7 @@ def test_a_database_that_is_newer_than_the_code_is_refused_in_one_sentence(
         ("usage", "--json"),
         ("list_keys", "--json"),
         ("probe_keys", "--json"),
-        ("import_keys", "{settings}", "--json"),
+        ("import_keys", "{keys}", "--json"),
         ("create_member", "anna", "--json"),
         ("import_from", "hajimi", "{settings}", "--json"),
     ],
@@ -90,9 +90,11 @@ def test_a_database_that_is_newer_than_the_code_is_refused_in_one_sentence(
 def test_a_command_comes_before_the_first_start(tmp_path: Path, words: tuple[str, ...]) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"GEMINI_API_KEYS": "AIzaSyThatMovesIn----------------------"}))
+    keys = tmp_path / "keys.txt"
+    keys.write_text("AIzaSy" + "k" * 33)
     server = Server(tmp_path / "data")
 
-    first = server.manage(*(word.format(settings=settings) for word in words))
+    first = server.manage(*(word.format(settings=settings, keys=keys) for word in words))
     again = server.manage("list_keys")
 
     assert (first.returncode, json.loads(first.stdout) is not None) == (0, True)
