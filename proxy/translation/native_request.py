@@ -17,9 +17,8 @@ Document = dict[str, Any]
 
 def answers(document: Document) -> int:
     """Return how many answers are asked for: candidateCount, 1 where it is missing or makes no sense."""
-    count = _mapping(document, "generationConfig", "generation_config").get("candidateCount")
-    if count is None:
-        count = _mapping(document, "generationConfig", "generation_config").get("candidate_count")
+    config = _mapping(document, "generationConfig", "generation_config")
+    count = _field(config, "candidateCount", "candidate_count")[1]
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 1 else 1
 
 
