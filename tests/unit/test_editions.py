@@ -12,8 +12,8 @@ from proxy import refusals
 from tests.unit.test_documents import ROOT, code_in, same, text_of
 
 ENGLISH = sorted(path.name for path in (ROOT / "docs").glob("*.md") if ".zh-CN" not in path.name)
-# One has the bench's tables; the other follows the code first in English, and says so. They exist in Chinese as well.
-LOOSE = {"performance.md", "architecture.md"}
+# It follows the code first in English, and says so.
+LOOSE = {"architecture.md"}
 CHINESE = gettext.translation("django", ROOT / "locale", languages=["zh_Hans"])
 
 
