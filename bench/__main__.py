@@ -8,27 +8,23 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
-from pathlib import Path
 
-from bench import machine
+from bench import machine, page
 from bench.chart import bars
 from bench.matrix import Matrix, Table
 from bench.running import Row
 from bench.scenarios import run
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE, CHART = DOCS / "performance.md", DOCS / "performance.svg"
-
 
 def main() -> int:
-    """Measure, print, and with ``--write`` put the tables into docs/performance.md."""
+    """Measure, print, and with ``--write`` put the tables into both editions of docs/performance.md."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance*.md")
     parser.add_argument("--scale", type=float, default=1.0, help="how long the loads are; 0.1 is a quick look")
     parser.add_argument("--all", action="store_true", help="the long tables: every kind, store and number of streams")
     parser.add_argument("--peers", action="store_true", help="other gateways beside hajimi; installs them once")
     options = parser.parse_args()
-    written = _Page(options.write)
+    written = _Page(options.write, options.scale)
     if options.all or options.peers:
         faults = _long(options.scale, written, everything=options.all)
     else:
@@ -63,10 +59,11 @@ def _say(name: str) -> None:
     print(f"... {name.replace('_', ' ')}", file=sys.stderr, flush=True)
 
 
-def _dated(text: str) -> str:
-    """Return a table under a line that names the machine and the day, and over one that says if it was busy."""
+def _dated(text: str, scale: float) -> str:
+    """Return a table under a line that names the machine and the day, and over what makes its figures doubtful."""
     head = f"{machine.describe()}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-    return "\n\n".join(filter(None, [head, text, machine.busy()]))
+    coarse = f"**Loads shortened (scale {scale:g}): these figures are coarse.**" if scale < 1 else ""
+    return "\n\n".join(filter(None, [head, text, coarse, machine.busy()]))
 
 
 def table(rows: list[Row]) -> str:
@@ -97,32 +94,23 @@ def _markdown(table: Table) -> str:
 
 
 class _Page:
-    """What goes to the screen and, if it is to be ``kept``, into docs/performance.md: texts by their marks."""
+    """What goes to the screen and, if it is to be ``kept``, into the documents: texts by their marks."""
 
-    def __init__(self, kept: bool) -> None:
+    def __init__(self, kept: bool, scale: float) -> None:
         self._kept = kept
+        self._scale = scale
         self._texts: dict[str, str] = {}
         self.picture = ""
 
     def put(self, mark: str, text: str) -> None:
         """Print a table, and keep it for its place in the page."""
-        self._texts[mark] = _dated(text)
+        self._texts[mark] = _dated(text, self._scale)
         print(f"{self._texts[mark]}\n", flush=True)
 
     def close(self) -> None:
         """Write."""
-        if not self._kept:
-            return
-        page = PAGE.read_text(encoding="utf-8")
-        for mark, text in self._texts.items():
-            before, begin, rest = page.partition(f"<!-- {mark} -->\n")
-            _, end, after = rest.partition(f"<!-- end of {mark} -->")
-            assert begin, f"{PAGE} has no place for {mark}"
-            assert end, f"{PAGE} has no end of {mark}"
-            page = f"{before}{begin}{text}\n{end}{after}"
-        PAGE.write_text(page, encoding="utf-8")
-        if self.picture:
-            CHART.write_text(self.picture, encoding="utf-8")
+        if self._kept:
+            page.write(self._texts, self.picture)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -215,6 +216,10 @@ def check(engine: Docker | Buildah, points: Points) -> None:
             for path in ("/", "/admin/login/", "/static/admin/css/base.css"):
                 page = httpx.get(first.address + path, trust_env=False)
                 assert page.status_code == 200, f"{path}: {page.status_code}"
+        with points.point("the translations are inside"):
+            for path in ("/", "/admin/login/"):
+                page = httpx.get(first.address + path, headers={"accept-language": "zh-CN"}, trust_env=False)
+                assert re.search("[\u4e00-\u9fff]{4}", page.text), path
         with points.point("it writes nothing beside its volume, so its root may be read-only"):
             since = f"-newermt @{started - 1:.0f}"
             ours = f"find / -xdev -user {USER} -type f {since} -not -path '{VOLUME}/*' -not -path '/proc/*'"

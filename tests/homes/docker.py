@@ -11,7 +11,7 @@ import httpx
 from tests.gemini import FakeGemini
 from tests.homes import engine, stand_ins
 from tests.homes.engine import Engine
-from tests.homes.pages import commands
+from tests.homes.pages import COMPOSE, CONTAINER, commands
 from tests.newcomer import free_port, fresh_clone
 from tests.points import Points
 from tests.serving import chat, events_of, text_of
@@ -54,7 +54,7 @@ def settings(there: Path, gemini: FakeGemini) -> None:
 
 def alone(docker: Engine, there: Path, points: Points) -> None:
     """The README's two commands."""
-    build, run = commands("README.md", "In a container")
+    build, run = commands(*CONTAINER)
     port = free_port()
     run = run.replace("7860:7860", f"127.0.0.1:{port}:7860")
     with points.point(f"docker: {build}"):
@@ -92,7 +92,7 @@ def healthy(docker: Engine, container: str) -> None:
 
 def small(docker: Engine, there: Path, points: Points) -> None:
     """One container, as docs/hosting.md starts it."""
-    lines = [line for line in commands("docs/hosting.md", "Docker Compose") if line.startswith(SMALL)]
+    lines = [line for line in commands(*COMPOSE) if line.startswith(SMALL)]
     port = free_port()
     file = there / "compose.small.yaml"
     file.write_text(file.read_text().replace('"7860:7860"', f'"127.0.0.1:{port}:7860"'))
@@ -117,7 +117,7 @@ def scaled(docker: Engine, there: Path, points: Points) -> None:
         print(f"SKIPPED compose.yaml: {lacking}")
         return
     stand_ins.build(docker, there)
-    first, more = [line for line in commands("docs/hosting.md", "Docker Compose") if not line.startswith(SMALL)]
+    first, more = [line for line in commands(*COMPOSE) if not line.startswith(SMALL)]
     first = first.replace("hajimi.example.org", "localhost")
     try:
         with points.point(f"compose: {first}"):

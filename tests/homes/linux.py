@@ -12,12 +12,11 @@ import httpx
 from tests.gemini import FakeGemini
 from tests.homes import machine
 from tests.homes.machine import Machine
-from tests.homes.pages import commands, row
+from tests.homes.pages import SYSTEMD, TERMUX, UPKEEP, commands, row
 from tests.newcomer import free_port
 from tests.points import Points
 from tests.serving import ROOT, chat
 
-HOSTING, UPKEEP = "docs/hosting.md", "docs/upkeep.md"
 KEY, PASSWORD = "AIzaSyKeyOfAHomeWithSystemd------------01", "a-password-for-this-home"
 READY = re.compile(r"hajimi \S+ listening on http://127\.0\.0\.1:\d+")
 
@@ -77,7 +76,7 @@ def check(points: Points) -> None:
     with FakeGemini() as gemini, Machine() as home:
         gemini.always("Hello from a service.")
         with points.point("Debian: the packages that the page names"):
-            [packages] = [line for line in commands(HOSTING, "Termux (Android)") if line.startswith("apt-get")]
+            [packages] = [line for line in commands(*TERMUX) if line.startswith("apt-get")]
             # A server has these two; this root is barer than one.
             home.run("apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd-sysv dbus sudo")
             home.run(packages)
@@ -85,7 +84,7 @@ def check(points: Points) -> None:
         settings(home, gemini, port)
         home.boot()
         printed: dict[str, str] = {}
-        for command in commands(HOSTING, "Linux with systemd"):
+        for command in commands(*SYSTEMD):
             with points.point(f"systemd: {command}"):
                 printed[command] = as_written(home, command)
         with points.point("systemd: the log shows the ready line, and a chat is answered"):

@@ -6,6 +6,12 @@ import re
 
 from tests.serving import ROOT
 
+README, HOSTING, UPKEEP = "README.md", "docs/hosting.md", "docs/upkeep.md"
+CONTAINER = README, "In a container"
+COMPOSE = HOSTING, "Docker Compose"
+SYSTEMD = HOSTING, "Linux with systemd"
+TERMUX = HOSTING, "Termux (Android)"
+
 
 def section(page: str, heading: str) -> str:
     """Return the text below a heading, up to the next one of any level."""

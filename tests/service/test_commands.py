@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.homes.pages import COMPOSE, CONTAINER, SYSTEMD, TERMUX, commands
 from tests.service.test_moving_in import new_api, one_api
 from tests.serving import KEYS, ROOT, environment_for
 
@@ -38,6 +39,10 @@ ELSEWHERE = {
 }
 
 
+# Who runs them reads them from these places, all of each.
+AT_HOMES = {line for place in (CONTAINER, COMPOSE, SYSTEMD, TERMUX) for line in commands(*place)}
+
+
 def commands_of(page: str) -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
     lines = (line.partition(" #")[0].strip() for block in blocks for line in block.splitlines())
@@ -60,6 +65,8 @@ def test_each_command_is_run_by_something_that_exists(page: str) -> None:
         places = [place for pattern, place in {HERE: "tests", **ELSEWHERE}.items() if re.fullmatch(pattern, command)]
         assert len(places) == 1, command
         assert (ROOT / places[0]).exists()
+        if places[0].startswith("tests/homes/"):
+            assert command in AT_HOMES
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +14,7 @@ from tests.forms import logged_in, submit
 from tests.gemini import answer
 from tests.service.houses import house
 from tests.service.tiny_process import until
-from tests.serving import chat
+from tests.serving import ROOT, chat
 
 PATH = "/v1/me/recordings"
 CHAT = "/v1/chat/completions"
@@ -71,6 +73,18 @@ def test_the_next_requests_are_recorded_with_their_answers_and_then_no_more(here
     assert all(ANSWER.split()[0] in tape["answer"] for tape in tapes)
     assert tapes[-1]["answer"].endswith("data: [DONE]\n\n")
     assert tapes[0]["request_id"].startswith("req_")
+
+
+def test_the_command_in_the_document_asks_for_three(here, member) -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    [command] = re.findall(r"^curl .*/v1/me/recordings .*$", page, re.MULTILINE)
+    line = command.replace("http://127.0.0.1:7860", here.server.base_url).replace("Bearer PASSWORD", f"Bearer {OWN}")
+
+    run = subprocess.run(["sh", "-c", f"{line} -sS --noproxy '*'"], capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["left"] == 3
+    assert member.get(PATH).json()["left"] == 3
 
 
 def test_a_refusal_is_recorded_too(member) -> None:

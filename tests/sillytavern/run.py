@@ -209,6 +209,39 @@ def googles_own_source(st: Tavern, gemini: FakeGemini, points: Points) -> None:
         shown = st.generate(PLAIN, messages, tools=[roll], tool_choice="auto", **source)
         assert '"functionCall"' in shown["raw_head"], shown
         assert "roll" in json.dumps(gemini.bodies[-1]["tools"]), gemini.bodies[-1]
+    with points.point("the Google source sends a function's result back to its call"):
+        called = {"id": "call-1", "type": "function", "function": {"name": "roll", "arguments": '{"sides": 6}'}}
+        steps = [
+            *messages,
+            {"role": "assistant", "content": "", "tool_calls": [called]},
+            {"role": "tool", "tool_call_id": "call-1", "content": "a four"},
+        ]
+        shown = st.generate(PLAIN, steps, stream=False, tools=[roll], tool_choice="auto", **source)
+        assert shown["text"] == STORY, shown
+        *_, model_turn, result_turn = gemini.bodies[-1]["contents"]
+        assert model_turn["parts"][-1]["functionCall"] == {"name": "roll", "args": {"sides": 6}}, model_turn
+        [result] = result_turn["parts"]
+        assert result["functionResponse"]["name"] == "roll", result_turn
+        assert "a four" in json.dumps(result), result_turn
+    data = base64.b64encode(PICTURE).decode()
+    with points.point("the Google source sends a picture in"):
+        look = [
+            {"type": "text", "text": "Look."},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
+        ]
+        shown = st.generate(PLAIN, [{"role": "user", "content": look}], stream=False, **source)
+        assert shown["text"] == STORY, shown
+        assert {"mimeType": "image/png", "data": data} in [
+            part.get("inlineData") for part in gemini.bodies[-1]["contents"][-1]["parts"]
+        ], gemini.bodies[-1]
+    for stream in (False, True):
+        with points.point(f"the Google source gets a picture out, {'streamed' if stream else 'whole'}"):
+            drawn = ({"text": "Here it is: "}, {"inlineData": {"mimeType": "image/png", "data": data}})
+            gemini.replies(answer("", parts=drawn), model=PAINTER)
+            shown = st.generate(PAINTER, messages, stream=stream, request_images=True, **source)
+            # The driver keeps the first 400 characters.
+            assert '"inlineData":{"mimeType":"image/png"' in shown["raw_head"], shown
+            assert "IMAGE" in json.dumps(gemini.bodies[-1]["generationConfig"]).upper(), gemini.bodies[-1]
     with points.point("the Google source is told why it is refused"):
         shown = st.generate(PLAIN, messages, stream=False, **{**source, "proxy_password": "not-the-password"})
         assert "password" in json.dumps(shown["error"] or shown["raw_head"]).lower(), shown

@@ -12,8 +12,6 @@ from proxy import refusals
 from tests.unit.test_documents import ROOT, code_in, same, text_of
 
 ENGLISH = sorted(path.name for path in (ROOT / "docs").glob("*.md") if ".zh-CN" not in path.name)
-# One has the bench's tables; the other follows the code first in English, and says so. They exist in Chinese as well.
-LOOSE = {"performance.md", "architecture.md"}
 CHINESE = gettext.translation("django", ROOT / "locale", languages=["zh_Hans"])
 
 
@@ -24,15 +22,13 @@ def pair(name: str) -> tuple[str, str]:
 @pytest.mark.parametrize("name", ENGLISH)
 def test_each_page_has_a_chinese_edition_with_the_same_parts(name: str) -> None:
     english, chinese = pair(name)
-    if name in LOOSE:
-        return
     parts = (r"^(#+) ", r"^```(\w*)$", r"^(\d)\. ", r"^(-) ", r"^!\[.*\]\((.*)-(?:en|zh)\.png\)$")
     for part in parts:
         there, here = (re.findall(part, page, re.MULTILINE) for page in (english, chinese))
         assert there == here, part
 
 
-@pytest.mark.parametrize("name", [name for name in ENGLISH if name not in LOOSE])
+@pytest.mark.parametrize("name", ENGLISH)
 def test_both_editions_name_the_same_things_and_lead_to_the_same_places(name: str) -> None:
     english, chinese = pair(name)
 
