@@ -77,7 +77,7 @@ def block(model_admin: Any, request: HttpRequest, chosen: QuerySet[UpstreamModel
     known = set(BlockedModel.objects.filter(pattern__in=names).values_list("pattern", flat=True))
     # One save for each: each tells the runtime, and there are few.
     rows = [BlockedModel.objects.create(pattern=name) for name in names if name not in known]
-    note(request, rows, _now("Blocked."))
+    note(request.user, rows, _now("Blocked."))
     model_admin.message_user(request, ngettext("%d model blocked.", "%d models blocked.", len(rows)) % len(rows))
 
 
