@@ -17,25 +17,25 @@ from django.utils.translation import gettext as _
 # Fields whose values are nobody's to read; that they changed is told.
 _SECRET: Final = frozenset({"password", "secret"})
 _LONGEST_VALUE: Final = 200
-# As a request has it. Nobody gets here without a login.
-Admin = AbstractBaseUser | AnonymousUser
+# As a request has it. None: a command before the first admin; then there is nobody to name, and no line.
+Admin = AbstractBaseUser | AnonymousUser | None
 
 
 def note(admin: Admin, rows: Sequence[Model], sentence: str) -> None:
     """Write one line for each row: what this admin did to it. Never a secret."""
-    if rows:
+    if rows and admin is not None:
         LogEntry.objects.log_actions(_id(admin), rows, CHANGE, change_message=sentence)
 
 
 def added(admin: Admin, rows: Sequence[Model]) -> None:
     """Write one line for each row that this admin has added."""
-    if rows:
+    if rows and admin is not None:
         LogEntry.objects.log_actions(_id(admin), rows, ADDITION, change_message=_("Added."))
 
 
 def deleted(admin: Admin, rows: Sequence[Model]) -> None:
     """Write one line for each row that this admin is about to delete."""
-    if rows:
+    if rows and admin is not None:
         LogEntry.objects.log_actions(_id(admin), rows, DELETION)
 
 
@@ -96,6 +96,6 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
 
 
-def _id(admin: Admin) -> int:
-    assert admin.pk is not None  # noqa: S101 - an admin has logged in, or was read from the database
+def _id(admin: AbstractBaseUser | AnonymousUser) -> int:
+    assert admin.pk is not None  # noqa: S101 - no page of the desk opens without a login
     return int(admin.pk)
