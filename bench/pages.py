@@ -1,5 +1,5 @@
 """`make bench-pages`: how long each page of the admin's desk takes, and the dashboard's snapshot, in a house of 2,000
-keys, 500 members and a million log rows, on SQLite, and on PostgreSQL where DATABASE_URL names an empty database for it.
+keys, 500 members and a million log rows, on SQLite, and on PostgreSQL where DATABASE_URL names an empty one.
 """
 
 from __future__ import annotations
