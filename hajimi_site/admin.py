@@ -40,5 +40,5 @@ class AdminAccounts(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Let them in with their passwords alone, for the day when a phone is gone."""
         users = [user for user in queryset if second_factor.remove(user)]
-        note(request, users, _now("Took the second factor away."))
+        note(request.user, users, _now("Took the second factor away."))
         self.message_user(request, _now("Second factors taken away: %(count)d.") % {"count": len(users)})

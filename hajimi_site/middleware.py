@@ -7,6 +7,7 @@ from typing import Final
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 from django.utils.decorators import async_only_middleware
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -26,7 +27,7 @@ PLATFORM_FRAMERS: Final = "'self' https://huggingface.co https://*.hf.space"
 
 @async_only_middleware
 def security_headers(get_response: GetResponse) -> GetResponse:
-    """Add the security headers to each page, and mark cookies secure where the page came over https."""
+    """Add the security headers and a right ``Vary`` to each page; mark cookies secure where it came over https."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
@@ -39,6 +40,9 @@ def security_headers(get_response: GetResponse) -> GetResponse:
         if not may_be_framed:
             response.headers.setdefault("x-frame-options", "DENY")
             response.headers.setdefault("cross-origin-opener-policy", "same-origin")
+        if "content-language" in response.headers:
+            # LocaleMiddleware names the one; who has chosen a language by hand has it in a cookie.
+            patch_vary_headers(response, ("Accept-Language", "Cookie"))
         if request.is_secure():
             for cookie in response.cookies.values():
                 cookie["secure"] = True

@@ -108,7 +108,7 @@ def _confirm(request: HttpRequest, device: Any) -> list[str]:
         recovery = StaticDevice.objects.create(user=request.user, name="recovery")
         codes = [StaticToken.random_token() for _ in range(RECOVERY_CODES)]
         StaticToken.objects.bulk_create(StaticToken(device=recovery, token=digest_of(code)) for code in codes)
-        note(request, [_user(request)], _now("Set up a second factor."))
+        note(request.user, [_user(request)], _now("Set up a second factor."))
         _end_other_sessions(request)
     login(request, device)
     return codes
@@ -129,7 +129,7 @@ def _removed(request: HttpRequest) -> dict[str, Any]:
         name = request.user.get_username()
         if authenticate(request, username=name, password=form.cleaned_data["password"]) is not None:
             remove(request.user)
-            note(request, [_user(request)], _now("Took the second factor away."))
+            note(request.user, [_user(request)], _now("Took the second factor away."))
             return {"is_removed": True}
         form.add_error("password", _("This is not your password."))
     left = StaticToken.objects.filter(device__user=request.user).count()

@@ -14,7 +14,14 @@ from django.db import transaction
 
 from keys import enrolling, vault
 from keys.accounts import Account
-from keys.importing import VARIABLE_OF, Credential, import_credentials, is_usable, leave_environment
+from keys.importing import (
+    VARIABLE_OF,
+    Credential,
+    environment_credentials,
+    import_credentials,
+    is_usable,
+    leave_environment,
+)
 from keys.models import Key, Member, Secret, Source
 
 _ADMIN_SECRET: Final = "admin_password"  # noqa: S105 - the name of a row
@@ -46,12 +53,7 @@ def bootstrap(
     vault.unlock()
     if settings.SECRET_KEY_FALLBACKS:
         vault.rotate()
-    credentials: dict[str, list[Credential]] = {
-        Key.Kind.AI_STUDIO: [Credential.of_key(secret) for secret in keys],
-        Key.Kind.VERTEX_EXPRESS: [Credential.of_key(secret, Key.Kind.VERTEX_EXPRESS) for secret in express_keys],
-        Key.Kind.VERTEX_SERVICE_ACCOUNT: [Credential.of_account(account) for account in accounts],
-    }
-    notes = [*_credentials(credentials), *_shared_member(password)]
+    notes = [*_credentials(environment_credentials(keys, express_keys, accounts)), *_shared_member(password)]
     generated, note = _admin(admin_username, admin_password)
     return Bootstrapped((*notes, *note), admin_username, generated)
 

@@ -130,6 +130,17 @@ class Credential:
         return cls(account.secret, account.identity, account.tail, kind, account.client_email.partition("@")[0][:80])
 
 
+def environment_credentials(
+    keys: Iterable[str], express_keys: Iterable[str], accounts: Iterable[Account]
+) -> dict[str, list[Credential]]:
+    """Return by kind what the environment's variables hold; ``keys`` are of AI Studio."""
+    return {
+        Key.Kind.AI_STUDIO: [Credential.of_key(secret) for secret in keys],
+        Key.Kind.VERTEX_EXPRESS: [Credential.of_key(secret, Key.Kind.VERTEX_EXPRESS) for secret in express_keys],
+        Key.Kind.VERTEX_SERVICE_ACCOUNT: [Credential.of_account(account) for account in accounts],
+    }
+
+
 def accounts_in(text: str) -> list[Credential]:
     """Return the service accounts of a text that is meant to be some; none of one with API keys. Raises BadAccount."""
     if not is_like_accounts(text) or _is_list_of_keys(text):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from keys import vault
+from keys.importing import environment_credentials
 from keys.models import Key, Source
 
 
@@ -24,6 +30,18 @@ def enable(key: Key) -> bool:
     key.disabled_by, key.disabled_reason = Key.DisabledBy.NOBODY, ""
     _save(key)
     return True
+
+
+def brought_back(keys: Iterable[Key]) -> list[Key]:
+    """Return those of the keys that stand in a variable of the environment: deleted, the next start would add them.
+
+    Where a key came from does not tell: an admin may have imported one that stands in a variable as well.
+    """
+    given = environment_credentials(
+        settings.GEMINI_API_KEYS, settings.VERTEX_EXPRESS_API_KEY, settings.GOOGLE_CREDENTIALS_JSON
+    )
+    digests = {vault.digest(one.identity) for all_of_kind in given.values() for one in all_of_kind}
+    return [key for key in keys if key.digest in digests]
 
 
 def _save(key: Key) -> None:

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import Error, connections
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from keys.models import Park, Usage
@@ -39,15 +40,16 @@ class Pruned:
 def prune(now: datetime, days: int, *, pause: float = 0.0) -> Pruned:
     """Delete logs and addresses' usage older than ``days``, ended parks and expired signatures. Synchronous.
 
-    ``pause`` is how many seconds to leave to others after each step of 500 requests.
+    ``pause`` is how many seconds to leave to others after each step of 500 rows.
     """
     border = now - timedelta(days=days)
     logs = _prune_logs(border, pause)
     # An address is personal: its counts go with the logs. Members' and keys' stay, they are few.
-    usage, _ = Usage.objects.filter(kind=Usage.Kind.ADDRESS, day__lt=border.date()).delete()
+    usage = _in_steps(Usage.objects.filter(kind=Usage.Kind.ADDRESS, day__lt=border.date()), pause)
+    signatures = ThoughtSignature.objects.filter(created_at__lt=now - LIFETIME)
     parks = Park.objects.filter(until__lt=now)
     # One statement with its condition: a park that is renewed this very moment stays. Nobody needs a signal.
-    return Pruned(logs, usage, parks._raw_delete(parks.db), _prune_signatures(now - LIFETIME, pause))
+    return Pruned(logs, usage, parks._raw_delete(parks.db), _in_steps(signatures, pause))
 
 
 def _prune_logs(border: datetime, pause: float) -> int:
@@ -61,8 +63,8 @@ def _prune_logs(border: datetime, pause: float) -> int:
     return count
 
 
-def _prune_signatures(border: datetime, pause: float) -> int:
-    older = ThoughtSignature.objects.filter(created_at__lt=border)
+def _in_steps(older: QuerySet[Any], pause: float) -> int:
+    """Delete rows that nobody needs a signal of, and that may be renewed meanwhile; return how many."""
     count = 0
     while ids := list(older.values_list("pk", flat=True)[:STEP]):
         expired = older.filter(pk__in=ids)

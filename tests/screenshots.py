@@ -81,13 +81,17 @@ def live_a_little(server: Server, gemini: FakeGemini) -> None:
 
 def invite(server: Server) -> None:
     """Make some members, and let them chat."""
-    people = {"alice": ("--group", "friends"), "bob": ("--group", "friends"), "dora": ("--expires-at", "2020-01-01")}
+    people: dict[str, tuple[str, ...]] = {"alice": ("--group", "friends"), "bob": ("--group", "friends"), "dora": ()}
     for name, options in people.items():
         environment = {**environment_for(server.data_dir, server.changes), "MEMBER_PASSWORD": f"{PASSWORD}-{name}"}
         words = ("create_member", name, *options, "--parallel-requests", "2", "--requests-per-day", "40")
         subprocess.run(
             [sys.executable, "manage.py", *words], cwd=ROOT, env=environment, check=True, capture_output=True
         )
+    server.write(
+        ("UPDATE keys_member SET expires_at = '2020-01-01 00:00:00' WHERE name = 'dora'", ()),
+        ("UPDATE proxy_revision SET number = number + 1", ()),
+    )
     # Another process has changed the database; this one notices within a second.
     time.sleep(1.5)
     for name, messages in (("alice", 17), ("bob", 29)):

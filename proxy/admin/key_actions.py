@@ -2,68 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from keys import switching
-from keys.models import Key, Park
-from proxy import runtime
+from keys.models import Key
 from proxy.admin.key_forms import LabelForm, LimitForm
-from proxy.desk import csv_files, key_columns
-from proxy.desk.history import note
+from proxy.desk import csv_files, key_columns, key_deeds
 from proxy.desk.key_facts import facts_of
 
 
 @admin.action(description=_("Disable selected keys"), permissions=["change"])
 def disable(model_admin: Any, request: HttpRequest, chosen: QuerySet[Key]) -> None:
     """Take keys out of the pool."""
-    changed = _each(chosen, switching.disable)
-    note(request, changed, _now("Disabled."))
+    changed = key_deeds.disable(request.user, chosen)
     _tell(model_admin, request, ngettext("%d key disabled.", "%d keys disabled.", len(changed)), changed)
 
 
 @admin.action(description=_("Enable selected keys"), permissions=["change"])
 def enable(model_admin: Any, request: HttpRequest, chosen: QuerySet[Key]) -> None:
     """Bring keys back into the pool."""
-    changed = _each(chosen, switching.enable)
-    note(request, changed, _now("Enabled."))
+    changed = key_deeds.enable(request.user, chosen)
     _tell(model_admin, request, ngettext("%d key enabled.", "%d keys enabled.", len(changed)), changed)
 
 
 @admin.action(description=_("Clear the parks of the selected keys"), permissions=["change"])
 def clear_parks(model_admin: Any, request: HttpRequest, chosen: QuerySet[Key]) -> None:
     """Let resting keys serve again at once."""
-    parks = Park.objects.filter(key__in=chosen.values("pk"))
-    keys = list(Key.objects.filter(pk__in=parks.values("key")))
-    with transaction.atomic():
-        parks._raw_delete(parks.db)
-        note(request, keys, _now("Parks cleared."))
-        runtime.bump()
+    keys = key_deeds.clear_parks(request.user, chosen)
     _tell(model_admin, request, ngettext("%d key rests no more.", "%d keys rest no more.", len(keys)), keys)
 
 
 @admin.action(description=_("Set the daily limit of the selected keys"), permissions=["change"])
 def set_limit(model_admin: Any, request: HttpRequest, chosen: QuerySet[Key]) -> HttpResponse | None:
     """Ask for a limit and give it to all of them."""
-    return _ask(model_admin, request, chosen, LimitForm, _now("Daily limit"), "set_limit")
+    return _ask(model_admin, request, chosen, LimitForm, "set_limit")
 
 
 @admin.action(description=_("Label the selected keys"), permissions=["change"])
 def set_label(model_admin: Any, request: HttpRequest, chosen: QuerySet[Key]) -> HttpResponse | None:
     """Ask for a label and give it to all of them."""
-    return _ask(model_admin, request, chosen, LabelForm, _now("Label"), "set_label")
+    return _ask(model_admin, request, chosen, LabelForm, "set_label")
 
 
 @admin.action(description=_("Export a list of the selected keys (masked)"), permissions=["view"])
@@ -92,34 +79,26 @@ def export_masked(model_admin: Any, request: HttpRequest, chosen: QuerySet[Key])
     return answer
 
 
-def _each(chosen: QuerySet[Key], act: Callable[[Key], bool]) -> list[Key]:
-    with transaction.atomic():
-        return [key for key in chosen if act(key)]
-
-
 def _tell(model_admin: Any, request: HttpRequest, sentence: str, keys: list[Key]) -> None:
     model_admin.message_user(request, sentence % len(keys))
 
 
 def _ask(
-    model_admin: Any, request: HttpRequest, chosen: QuerySet[Key], form_class: type[forms.Form], title: str, action: str
+    model_admin: Any, request: HttpRequest, chosen: QuerySet[Key], form_class: type[forms.Form], action: str
 ) -> HttpResponse | None:
     """Show a form for what to set; apply it once it comes back well filled."""
     form = form_class(request.POST if "apply" in request.POST else None)
+    (field,) = form.fields
     if form.is_valid():
-        ((field, value),) = form.cleaned_data.items()
-        keys = list(chosen)
-        with transaction.atomic():
-            Key.objects.filter(pk__in=[key.pk for key in keys]).update(**{field: value})
-            note(request, keys, f"{title}: {'–' if value in (None, '') else value}.")
-            runtime.bump()
+        value = form.cleaned_data[field]
+        keys = key_deeds.set_field(request.user, chosen, field, value)
         _tell(model_admin, request, ngettext("%d key changed.", "%d keys changed.", len(keys)), keys)
         return None
     context = {
         **model_admin.admin_site.each_context(request),
         "form": form,
         "opts": model_admin.opts,
-        "title": title,
+        "title": key_deeds.TITLES[field](),
         "action": action,
         "count": chosen.count(),
         "ids": request.POST.getlist(ACTION_CHECKBOX_NAME),

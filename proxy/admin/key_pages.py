@@ -52,7 +52,7 @@ def import_view(model_admin: Any, request: HttpRequest) -> HttpResponse:
 
 def _import(request: HttpRequest, credentials: Sequence[Credential]) -> Imported:
     imported = import_credentials(credentials, Source.ADMIN)
-    note(request, list(Key.objects.filter(pk__in=imported.ids)), _("Imported."))
+    note(request.user, list(Key.objects.filter(pk__in=imported.ids)), _("Imported."))
     return imported
 
 
@@ -136,7 +136,7 @@ def _revealed(request: HttpRequest, key: Key, form: PasswordForm) -> str:
     # authenticate(), not check_password(): guesses here are throttled like those of the login.
     user = authenticate(request, username=name, password=form.cleaned_data["password"])
     if user is None or user.pk != request.user.pk:
-        note(request, [key], _("Tried to reveal the key with a wrong password."))
+        note(request.user, [key], _("Tried to reveal the key with a wrong password."))
         form.add_error("password", _("This is not your password."))
         return ""
     try:
@@ -144,7 +144,7 @@ def _revealed(request: HttpRequest, key: Key, form: PasswordForm) -> str:
     except vault.Undecryptable as error:
         form.add_error(None, str(error))
         return ""
-    note(request, [key], _("Revealed the key."))
+    note(request.user, [key], _("Revealed the key."))
     return secret
 
 

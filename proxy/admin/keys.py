@@ -22,11 +22,12 @@ from keys import vault
 from keys.importing import parse_keys
 from keys.models import Key, Source
 from proxy.admin import key_actions
+from proxy.admin.keeping import KeepsEnvironment
 from proxy.admin.key_forms import KeyForm, NewKeyForm
 from proxy.admin.key_pages import import_view, reveal_view
 from proxy.admin.probing import probe_selected, probe_view
 from proxy.admin.telling import PatientAdmin
-from proxy.desk import key_columns
+from proxy.desk import key_columns, key_deeds
 from proxy.desk.key_facts import Facts, History, State, facts_of, history_of, ids_in_state
 from proxy.models import Attempt
 
@@ -70,7 +71,7 @@ class KeyList(ChangeList):  # type: ignore[misc]
 
 
 @admin.register(Key)
-class KeyAdmin(PatientAdmin):
+class KeyAdmin(KeepsEnvironment, PatientAdmin):
     """The list shows the last four characters of each key, its state and its use."""
 
     list_display = ("name", "state", "parks", "today", "success", "last_error", "created_at")
@@ -80,6 +81,7 @@ class KeyAdmin(PatientAdmin):
     search_fields = ("label", "tail", "disabled_reason")
     search_help_text = _("Label, last characters, or the whole key")
     readonly_fields = ("state", "shown_tail", "source", "disabled_by", "disabled_reason", "created_at")
+    deeds = key_deeds
     actions = (
         probe_selected,
         key_actions.disable,
@@ -88,6 +90,7 @@ class KeyAdmin(PatientAdmin):
         key_actions.set_limit,
         key_actions.set_label,
         key_actions.export_masked,
+        "delete_selected",
     )
     unshown = ("secret",)
     change_form_outer_before_template = "admin/keys/key/buttons.html"

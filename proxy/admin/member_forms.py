@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils import timezone
 from django.utils.html import escape
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -86,6 +88,15 @@ def _shown(value: object) -> str:
     return escape(value)
 
 
+def still_to_come(moment: datetime | None) -> datetime | None:
+    """Return an end that a member may be given. Raises ValidationError for one that has passed."""
+    if moment is not None and moment <= timezone.now():
+        raise forms.ValidationError(
+            _("This moment has passed. To shut somebody out at once, disable the member instead.")
+        )
+    return moment
+
+
 class MemberForm(LimitsForm):
     """A member; the password is taken and never shown again."""
 
@@ -107,6 +118,11 @@ class MemberForm(LimitsForm):
             self.fields["password"].help_text = (
                 _("Empty: it stays as it is.") if self.instance.pk else _("Empty: one is made, and shown once.")
             )
+
+    def clean_expires_at(self) -> datetime | None:
+        """Refuse a new end in the past; one that has been reached stays as it is."""
+        given: datetime | None = self.cleaned_data["expires_at"]
+        return still_to_come(given) if "expires_at" in self.changed_data else given
 
     def clean(self) -> dict[str, Any]:
         """Refuse a password that cannot be typed everywhere, is another member's, or is easy to guess."""
@@ -162,3 +178,7 @@ class BulkForm(forms.Form):
     note = forms.CharField(
         label=_("Note"), required=False, max_length=2000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
     )
+
+    def clean_expires_at(self) -> datetime | None:
+        """Refuse an end in the past."""
+        return still_to_come(self.cleaned_data["expires_at"])

@@ -50,7 +50,7 @@ def _make(request: HttpRequest, given: dict[str, Any]) -> list[tuple[str, str]]:
     """Create all of them or none."""
     fields = {name: given[name] for name in ("group", "expires_at", "note")}
     made = [enrolling.enrol(name, **fields) for name in free_names(given["names"], given["count"])]
-    added(request, [member for member, _password in made])
+    added(request.user, [member for member, _password in made])
     return [(member.name, password) for member, password in made]
 
 

@@ -21,10 +21,11 @@ from unfold.views import ChangeList
 
 from keys import enrolling, limits
 from keys.models import Group, Member, ModelLimit, Source
+from proxy.admin.keeping import KeepsEnvironment
 from proxy.admin.member_forms import REFUSALS, GroupForm, MemberForm
 from proxy.admin.member_pages import bulk_view, passwords_page
 from proxy.admin.telling import TellingAdmin
-from proxy.desk import history, member_columns
+from proxy.desk import history, member_columns, member_deeds
 from proxy.desk.key_columns import badge
 from proxy.desk.member_facts import MemberFacts, facts_of, latest_requests
 from proxy.runtime import current_behaviour
@@ -96,7 +97,7 @@ class MemberList(ChangeList):  # type: ignore[misc]
 
 
 @admin.register(Member)
-class MemberAdmin(TellingAdmin):
+class MemberAdmin(KeepsEnvironment, TellingAdmin):
     """Members, their limits and passwords."""
 
     form = MemberForm
@@ -112,7 +113,8 @@ class MemberAdmin(TellingAdmin):
         *LIMIT_FIELDSETS,
     )
     inlines = (ModelLimitInline,)
-    actions = ("rotate_password", "disable", "enable")
+    deeds = member_deeds
+    actions = ("rotate_password", "disable", "enable", "delete_selected")
     change_form_outer_before_template = "admin/keys/member/buttons.html"
     change_form_outer_after_template = "admin/keys/member/facts.html"
 
@@ -201,19 +203,19 @@ class MemberAdmin(TellingAdmin):
         if not members:
             return HttpResponseRedirect(request.get_full_path())
         made = [(member.name, enrolling.give_password(member)) for member in members]
-        history.note(request, members, _now("New password."))
+        history.note(request.user, members, _now("New password."))
         return passwords_page(self, request, made, _now("New passwords"), renewed=True)
 
     @admin.action(description=_("Disable selected members"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Member]) -> None:
         """Refuse members from the next request on."""
-        count = _switch(request, queryset, False, _now("Disabled."))
+        count = len(member_deeds.disable(request.user, queryset))
         self.message_user(request, ngettext("%d member disabled.", "%d members disabled.", count) % count)
 
     @admin.action(description=_("Enable selected members"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Member]) -> None:
         """Let members in again."""
-        count = _switch(request, queryset, True, _now("Enabled."))
+        count = len(member_deeds.enable(request.user, queryset))
         self.message_user(request, ngettext("%d member enabled.", "%d members enabled.", count) % count)
 
 
@@ -241,13 +243,3 @@ class GroupAdmin(TellingAdmin):
 def _facts(member: Member) -> MemberFacts:
     facts: MemberFacts = member.facts  # type: ignore[attr-defined]
     return facts
-
-
-def _switch(request: HttpRequest, members: QuerySet[Member], enabled: bool, sentence: str) -> int:
-    """Enable or disable members one by one: each save tells the runtime."""
-    changed = list(members.exclude(enabled=enabled))
-    for member in changed:
-        member.enabled = enabled
-        member.save(update_fields=["enabled"])
-    history.note(request, changed, sentence)
-    return len(changed)

@@ -9,7 +9,6 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
@@ -17,8 +16,7 @@ from unfold.admin import ModelAdmin
 from keys import limits
 from keys.admin.discreet import DiscreetSearch
 from proxy.admin.reading import ReadOnly
-from proxy.desk import key_columns
-from proxy.desk.history import note
+from proxy.desk import key_columns, model_deeds
 from proxy.models import BlockedModel, UpstreamModel
 from proxy.runtime import current_behaviour
 from proxy.translation.profiles import NamePatterns
@@ -74,10 +72,7 @@ class BlockedModelAdmin(DiscreetSearch, ModelAdmin):  # type: ignore[misc]
 def block(model_admin: Any, request: HttpRequest, chosen: QuerySet[UpstreamModel]) -> None:
     """Hide and refuse these models from the next request on."""
     names = list(chosen.values_list("name", flat=True))
-    known = set(BlockedModel.objects.filter(pattern__in=names).values_list("pattern", flat=True))
-    # One save for each: each tells the runtime, and there are few.
-    rows = [BlockedModel.objects.create(pattern=name) for name in names if name not in known]
-    note(request, rows, _now("Blocked."))
+    rows = model_deeds.block(request.user, names)
     model_admin.message_user(request, ngettext("%d model blocked.", "%d models blocked.", len(rows)) % len(rows))
 
 

@@ -55,6 +55,7 @@ def test_a_member_changes_its_password_and_goes_on_with_the_new_one(here, visit)
     assert not page.is_visible("[data-current] input")
 
     page.click("[data-change] button")
+    page.click("[data-sure] button[value=yes]")
     page.wait_for_selector("#made")
     made = page.inner_text("#made")
     assert len(made) >= 20
@@ -62,9 +63,66 @@ def test_a_member_changes_its_password_and_goes_on_with_the_new_one(here, visit)
     page.wait_for_selector("#made", state="detached")
     page.fill("input[name=new_password]", here.server.password)
     page.click("[data-change] button")
+    page.click("[data-sure] button[value=yes]")
     page.wait_for_selector("[role=status]")
 
     assert here.server.chat("hello").status_code == 200
+
+
+@pytest.mark.parametrize(("language", "dark", "size"), [("en", False, DESKTOP), ("zh-CN", True, PHONE)])
+def test_a_password_is_replaced_only_after_a_second_look(here, visit, language, dark, size):
+    own(here.server)
+    page = visit(here, f"/me#{here.server.password}", language=language, dark=dark, size=size)
+    page.wait_for_selector("#limits")
+
+    page.focus("[data-change] button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-sure]")
+    assert page.is_visible("[data-sure] button[value=yes]")
+    assert serious_faults(page) == []
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-sure]", state="hidden")
+    page.focus("[data-change] button")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("[data-sure]", state="hidden")
+
+    assert here.server.chat("hello").status_code == 200
+    assert page.locator("#made").count() == 0
+
+
+def test_a_link_opened_while_the_page_of_another_is_shown_is_taken(here, visit):
+    own(here.server)
+    page = visit(here, f"/me#{here.server.password}")
+    page.wait_for_selector("#limits")
+
+    page.evaluate("location.hash = 'a-password-of-nobody'")
+    page.wait_for_selector("[role=alert]")
+    page.evaluate("(password) => { location.hash = password; }", here.server.password)
+    page.wait_for_selector("#limits")
+
+    assert page.url.endswith("/me")
+    assert page.inner_text("h1") == "Anna"
+
+
+def test_the_language_is_changed_without_asking_for_the_password_again(here, visit):
+    page = visit(here, f"/me#{here.server.password}", size=PHONE)
+    page.wait_for_selector("#limits")
+
+    page.click("[data-language] button")
+    page.wait_for_selector("html[lang=zh-hans]")
+    assert "剩余额度" in page.inner_text("main")
+    page.goto("/")
+    assert "可用密钥" in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.click("[data-language] button")
+    page.wait_for_selector("html[lang=en]")
+    page.goto("/admin/login/")
+    assert serious_faults(page) == []
+    page.click("[data-language] button")
+    page.wait_for_selector("html[lang=zh-hans]")
+    assert "登录" in page.inner_text("body")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_a_member_records_the_next_request_and_reads_what_was_sent(here, visit):

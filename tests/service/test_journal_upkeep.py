@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from keys.ledger.memory import MemoryLedger
@@ -176,6 +178,19 @@ def test_addresses_are_forgotten_and_members_usage_is_kept() -> None:
     assert retention.prune(NOW, 30).usage == 1
     assert Usage.objects.filter(kind="address").count() == 1
     assert Usage.objects.exclude(kind="address").count() == 4
+
+
+def test_the_counts_of_many_addresses_are_forgotten_in_small_steps() -> None:
+    Usage.objects.bulk_create(
+        Usage(kind="address", subject=f"10.0.{number // 250}.{number % 250}", day=date(2026, 7, 1), model="m")
+        for number in range(2 * retention.STEP + 7)
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        pruned = retention.prune(NOW, 30)
+
+    assert pruned.usage == 2 * retention.STEP + 7
+    assert sum('DELETE FROM "keys_usage"' in query["sql"] for query in queries) == 3
 
 
 def test_ended_parks_go() -> None:

@@ -71,6 +71,7 @@ def test_a_member_is_made_with_all_its_limits_and_told_as_json() -> None:
         (("Anna", "--parallel-requests", "-3"), "0 or more"),
         (("Anna", "--allowed-models", "gemini;drop table(x)"), "allowed_models: This is no model name"),
         (("Anna", "--expires-at", "tomorrow"), "tomorrow is no day or time"),
+        (("Anna", "--expires-at", "2020-01-31"), "--expires-at: 2020-01-31 has passed"),
         (("Anna", "--group", "<i>"), "name: A name has no < or >"),
         (("Anna", "--fake-streaming", "perhaps"), "invalid choice"),
     ],

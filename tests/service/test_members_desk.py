@@ -168,6 +168,7 @@ def test_what_another_admin_takes_in_the_last_moment_is_told_at_the_field(
         ("allowed_models", "gemini-*, <b>"),
         ("blocked_models", " ".join(["gemini"] * 201)),
         ("expires_at", "someday"),
+        ("expires_at", "2020-01-01"),
     ],
 )
 def test_bad_input_is_told_at_its_field_escaped_and_nothing_is_saved(browser: Client, field: str, value: str) -> None:
@@ -259,6 +260,30 @@ def test_twenty_members_at_once_make_a_list_to_print(browser: Client) -> None:
     assert {member.expires_at for member in members.values()} == {timezone.make_aware(datetime(2030, 1, 31, 12))}
     assert LogEntry.objects.count() == 20
     assert not any(password in page(browser.get(LIST)) for _, password in rows)
+
+
+def test_an_end_that_was_reached_does_not_keep_the_rest_from_being_saved(browser: Client) -> None:
+    member = anna(expires_at=timezone.make_aware(datetime(2020, 1, 31, 12)))
+    same = {"expires_at_0": "2020-01-31", "expires_at_1": "12:00:00"}
+    given = form_of(browser.get(change(member))) | limit_rows() | same | {"note": "was here in 2019"}
+
+    saved = browser.post(change(member), given)
+    moved = browser.post(change(member), given | {"expires_at_0": "2020-02-01"})
+
+    member.refresh_from_db()
+    assert saved.status_code == 302
+    assert member.note == "was here in 2019"
+    assert member.expires_at == timezone.make_aware(datetime(2020, 1, 31, 12))
+    assert "This moment has passed." in moved.context["adminform"].form.errors["expires_at"][0]
+
+
+def test_many_members_are_not_made_with_an_end_in_the_past(browser: Client) -> None:
+    given = {"count": "3", "names": "friend-", "expires_at_0": "2020-01-31", "expires_at_1": "12:00:00"}
+
+    answer = browser.post(BULK, given)
+
+    assert answer.context["form"].errors.keys() == {"expires_at"}
+    assert not Member.objects.exists()
 
 
 @pytest.mark.parametrize(

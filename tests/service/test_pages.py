@@ -55,7 +55,26 @@ def test_the_status_page_speaks_the_browser_s_language(browser, language, word):
     page = browser.get("/", headers={"accept-language": language})
 
     assert word in page.text
-    assert "accept-language" in page.headers["vary"].lower()
+
+
+@pytest.mark.parametrize("path", ["/", "/me", "/docs", "/admin/login/?next=/admin/keys/key/"])
+def test_every_page_offers_the_other_language_and_keeps_the_choice(browser, path):
+    page = browser.get(path)
+    form = re.search(r'<form method="post" action="([^"]+)" class="language".*?</form>', page.text, re.S)
+    back = re.search(r'name="next" value="([^"]+)"', form[0])[1]
+    chosen = browser.post(form[1], data={"language": "zh-hans", "next": back})
+    after = browser.get(chosen.headers["location"])
+
+    assert 'lang="zh-hans">简体中文</button>' in form[0]
+    assert back == path
+    assert '<html lang="zh-hans"' in after.text
+    assert 'lang="en">English</button>' in after.text
+    for one in (page, after):
+        assert {"accept-language", "cookie"} <= set(re.split(r",\s*", one.headers["vary"].lower()))
+
+
+def test_what_is_in_no_language_is_kept_apart_by_none(browser):
+    assert "cookie" not in browser.get("/static/hajimi/me.js").headers.get("vary", "").lower()
 
 
 def test_the_status_page_may_be_framed_by_the_platform_and_nothing_else_may(browser):

@@ -45,6 +45,14 @@ def test_every_variable_stands_on_the_configuration_page_once() -> None:
     assert sorted(rows) == sorted(variable.name for variable in VARIABLES)
 
 
+@pytest.mark.parametrize("name", ["docs/commands.md", "docs/commands.zh-CN.md"])
+def test_every_command_stands_on_the_page_of_commands(name: str) -> None:
+    files = (path for package in PACKAGES for path in (ROOT / package / "management/commands").glob("[a-z]*.py"))
+    named = {code.split()[0] for code in re.findall(r"`([^`\n]+)`", text_of(name))}
+
+    assert {path.stem for path in files} <= named
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_links_to_files_lead_somewhere(name: str) -> None:
     page = (ROOT / name).parent

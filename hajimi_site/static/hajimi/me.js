@@ -3,17 +3,26 @@
 // The password stays in this variable: no cookie and no storage ever holds it. A reload asks for it again.
 let password = "";
 
-async function send(form) {
+// What is sent goes one after the other: an answer that comes late replaces no newer page.
+let last = Promise.resolve();
+
+function send(form) {
   const body = new FormData(form);
   if (!body.get("password")) body.set("password", password);
-  const button = form.querySelector("button");
-  button.disabled = true;
-  try {
-    const answer = await fetch(form.action, { method: "POST", body, headers: { accept: "text/html" } });
-    show(await answer.text(), body);
-  } catch {
-    button.disabled = false;
-  }
+  return post(form.action, body, form.querySelector("button"));
+}
+
+function post(action, body, button) {
+  if (button) button.disabled = true;
+  last = last.then(async () => {
+    try {
+      const answer = await fetch(action, { method: "POST", body, headers: { accept: "text/html" } });
+      show(await answer.text(), body);
+    } catch {
+      if (button) button.disabled = false;
+    }
+  });
+  return last;
 }
 
 function show(html, sent) {
@@ -25,14 +34,21 @@ function show(html, sent) {
   else if (made) password = made.textContent;
   else password = isChanged ? sent.get("new_password") : sent.get("password");
   document.title = page.title;
+  document.documentElement.lang = page.documentElement.lang;
   document.getElementById("main").replaceWith(page.getElementById("main"));
   dress();
 }
 
 // With the password at hand nobody needs to type it again.
 function dress() {
-  for (const form of document.querySelectorAll("form")) {
+  for (const form of document.querySelectorAll("form[data-enter], form[data-again]")) {
     form.addEventListener("submit", (event) => { event.preventDefault(); send(form); });
+  }
+  for (const form of document.querySelectorAll("form[data-change]")) {
+    form.addEventListener("submit", (event) => { event.preventDefault(); ask(form); });
+  }
+  for (const form of document.querySelectorAll("form[data-language]")) {
+    form.addEventListener("submit", (event) => { event.preventDefault(); speak(form, event.submitter); });
   }
   const again = document.querySelector("[data-again]");
   if (again && password) again.hidden = false;
@@ -107,13 +123,32 @@ async function copy(button) {
   setTimeout(() => { button.textContent = label; }, 1500);
 }
 
+// A password is replaced only after a second look.
+function ask(form) {
+  const dialog = document.querySelector("[data-sure]");
+  dialog.returnValue = "";
+  dialog.onclose = () => { if (dialog.returnValue === "yes") send(form); };
+  dialog.showModal();
+}
+
+// The page comes anew in the other language; a reload would ask for the password again.
+async function speak(form, button) {
+  const body = new FormData(form);
+  body.set(button.name, button.value);
+  await fetch(form.action, { method: "POST", body });
+  const again = document.querySelector("[data-again]");
+  if (again && password) send(again);
+  else location.reload();
+}
+
+// A link with the password behind its #: also one that is opened while another member's page is shown.
 function enterByLink() {
   const given = location.hash.slice(1);
-  const form = document.querySelector("form[data-enter]");
-  if (!given || !form) return;
+  if (!given) return;
   history.replaceState(null, "", location.pathname);
-  form.querySelector("input").value = decoded(given);
-  send(form);
+  const body = new FormData();
+  body.set("password", decoded(given));
+  post(document.querySelector("form[data-enter], form[data-again]").action, body);
 }
 
 function decoded(text) {
@@ -126,3 +161,4 @@ function decoded(text) {
 
 dress();
 enterByLink();
+window.addEventListener("hashchange", enterByLink);

@@ -25,3 +25,8 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     setTimeout(() => { button.textContent = label; }, 1500);
   });
 }
+
+// In a frame of another site the browser keeps no cookie of ours: the other language opens in a tab of its own.
+if (window.top !== window.self) {
+  for (const form of document.querySelectorAll("[data-language]")) form.target = "_blank";
+}

@@ -67,4 +67,7 @@ def _moment(text: str | None) -> datetime | None:
         raise CommandError(
             f"--expires-at: {text} is no day or time; write it like 2027-01-31 or 2027-01-31T18:00."
         ) from None
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
+    moment = found if timezone.is_aware(found) else timezone.make_aware(found)
+    if moment <= timezone.now():
+        raise CommandError(f"--expires-at: {text} has passed.")
+    return moment

@@ -9,8 +9,9 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from keys.management.documents import add_json_option
-from keys.models import Key, Park
-from proxy.desk.key_facts import Facts, facts_of
+from keys.models import Key
+from proxy.desk.key_facts import facts_of
+from proxy.management.documents import key_document
 
 
 class Command(BaseCommand):
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         keys = list(Key.objects.all())
         facts = facts_of(keys, timezone.now())
-        told = [_document(key, facts[key.pk]) for key in keys]
+        told = [key_document(key, facts[key.pk]) for key in keys]
         if options["json"]:
             self.stdout.write(json.dumps({"keys": told}, ensure_ascii=False, indent=2))
             return
@@ -30,27 +31,6 @@ class Command(BaseCommand):
             self.stdout.write(_line(one))
         if not told:
             self.stdout.write("There is no key yet: manage.py import_keys FILE.")
-
-
-def _document(key: Key, facts: Facts) -> dict[str, Any]:
-    return {
-        "id": key.pk,
-        "key": f"…{key.tail}",
-        "label": key.label,
-        "kind": key.kind,
-        "source": key.source,
-        "state": str(facts.state),
-        "reason": key.disabled_reason,
-        "parks": [_park(park) for park in facts.parks],
-        "used_today": facts.used,
-        "daily_limit": facts.limit or None,
-        "success_percent": facts.success,
-        "last_error": facts.error,
-    }
-
-
-def _park(park: Park) -> dict[str, Any]:
-    return {"model": park.model or None, "reason": park.reason, "until": park.until.isoformat(timespec="seconds")}
 
 
 def _line(one: dict[str, Any]) -> str:
