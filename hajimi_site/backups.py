@@ -163,24 +163,6 @@ async def _apart(work: Callable[[], T]) -> T:
     return await asyncio.wrap_future(done)
 
 
-@contextlib.contextmanager
-def in_use(database: Path) -> Iterator[None]:
-    """Tell others that this process uses the database; see ``is_in_use``."""
-    with (database.parent / "running.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        yield
-
-
-def is_in_use(database: Path) -> bool:
-    """Tell whether a hajimi serves from this database."""
-    with (database.parent / "running.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def _due_in(ours: Plan) -> float:
     try:
         newest = snapshots.found_in(ours.folder)[:1]
