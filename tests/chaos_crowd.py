@@ -45,9 +45,8 @@ class Crowd:
                 told.began = time.monotonic()
             told.ended = time.monotonic()
             self.told.append(told)
-            if told.code in ("upstream_out", "rate_limit_exceeded"):
-                # As a person would, who reads that sentence.
-                await asyncio.sleep(0.5)
+            # As a person would, who reads that sentence.
+            await asyncio.sleep({"upstream_out": 1.0, "rate_limit_exceeded": 0.2}.get(told.code, 0.0))
 
     async def _ask(self, client: httpx.AsyncClient, told: Told) -> bool:
         patience = self._dice.uniform(0.0, 0.6) if self._dice.random() < 0.1 else None
