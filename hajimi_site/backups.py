@@ -81,6 +81,8 @@ def notes() -> list[str]:
 def restore_if_needed() -> None:
     """Bring the newest sound snapshot back if the database is missing or broken. Called before anything opens it.
 
+    A sound one that is none of hajimi's counts as missing; what it holds is kept aside.
+
     Raises ImproperlyConfigured when it is broken and there is nothing to bring back.
     """
     ours = plan()
@@ -97,7 +99,7 @@ def restore_if_needed() -> None:
             fault or "missing",
             snapshots.taken_at(snapshot).strftime("%Y-%m-%d %H:%M:%S UTC"),
             snapshot.name,
-            f" The broken file lies at {aside}." if aside else "",
+            f" What was there lies at {aside}." if aside else "",
         )
         return
     if fault:
@@ -105,13 +107,14 @@ def restore_if_needed() -> None:
             f"the database {ours.database} is {fault}, and {ours.folder} has no sound snapshot of it; "
             "put a good copy in its place, or move it away to begin anew."
         )
+    _make_room(ours.database)
 
 
 def back_up(ours: Plan) -> Path:
     """Take a snapshot now, and forget the oldest. Raises snapshots.Unsound, OSError or sqlite3.Error."""
     with _locked(ours.database.with_name("backup.lock")):
         taken = snapshots.take(ours.database, ours.folder, datetime.now(UTC))
-        snapshots.keep_newest(ours.folder, ours.keep)
+        snapshots.keep_newest(ours.folder, ours.keep, datetime.now(UTC))
     return taken
 
 
@@ -163,24 +166,6 @@ async def _apart(work: Callable[[], T]) -> T:
     return await asyncio.wrap_future(done)
 
 
-@contextlib.contextmanager
-def in_use(database: Path) -> Iterator[None]:
-    """Tell others that this process uses the database; see ``is_in_use``."""
-    with (database.parent / "running.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        yield
-
-
-def is_in_use(database: Path) -> bool:
-    """Tell whether a hajimi serves from this database."""
-    with (database.parent / "running.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def _due_in(ours: Plan) -> float:
     try:
         newest = snapshots.found_in(ours.folder)[:1]
@@ -194,15 +179,30 @@ def _due_in(ours: Plan) -> float:
     return min(max(60 * ours.minutes - age, 0.0), 60 * ours.minutes)
 
 
+def _make_room(database: Path) -> None:
+    """Put a database of somebody else's aside. An empty one, which a first start that was killed leaves, is used."""
+    if _is_there(database) and not snapshots.is_of_nobody(database):
+        aside = snapshots.put_aside(database, datetime.now(UTC))
+        logger.warning(
+            "WARNING: %s held no tables of hajimi; it lies at %s now, and a new one is made.", database, aside
+        )
+
+
+def _is_there(database: Path) -> bool:
+    return database.exists() and database.stat().st_size > 0
+
+
 def _fault(database: Path) -> str | None:
     """Return "" for a sound database, None for a missing one, else what is wrong with it."""
-    if not database.exists() or not database.stat().st_size:
+    if not _is_there(database):
         return None
     try:
         fault = snapshots.fault_of(database)
     except sqlite3.Error:
         # Locked, or not to be opened: whoever uses it next says what is wrong.
         return ""
+    if fault == snapshots.NOT_OURS:
+        return None
     return f"broken ({fault})" if fault else ""
 
 

@@ -26,16 +26,20 @@ class NotCopied(Exception):
 
 @contextlib.contextmanager
 def other_database(config: dict[str, Any]) -> Iterator[str]:
-    """Let the alias "other" be this database (a value of DATABASES) until the end of the block, migrated."""
+    """Let the alias "other" be this database (a value of DATABASES) until the end of the block."""
     # One connection is enough, and one that fails without a pool says why.
     plain = {**config, "OPTIONS": {name: value for name, value in config["OPTIONS"].items() if name != "pool"}}
     connections.settings[OTHER] = connections.configure_settings({"default": plain})["default"]
     try:
-        call_command("migrate", database=OTHER, interactive=False, verbosity=0)
         yield OTHER
     finally:
         connections[OTHER].close()
         del connections[OTHER], connections.settings[OTHER]
+
+
+def bring_up_to_date(alias: str) -> None:
+    """Migrate the database of an alias. Raises django.db's errors."""
+    call_command("migrate", database=alias, interactive=False, verbosity=0)
 
 
 def copy(source: str, target: str, *, replace: bool) -> Counts:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from hajimi_site import backups
+from hajimi_site import backups, running
 from hajimi_site.counts import SharedCounts
 from keys import vault
 from keys.ledger import Ledger
@@ -58,9 +58,9 @@ class Household:
     async def start(self) -> House:
         """Read the database and return the house, ready to serve. Raises django.db's errors."""
         if database := backups.database_file():
-            self._held.enter_context(backups.in_use(database))
+            self._held.enter_context(running.present_at(database))
         await asyncio.to_thread(_closing, vault.unlock)
-        runtime = RuntimeHolder()
+        runtime = RuntimeHolder(before_reads=running.Presence().keep)
         await runtime.start()
         self.house = self._built(runtime, await self._ledger())
         self._members = runtime.current.members

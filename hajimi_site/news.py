@@ -45,16 +45,22 @@ class News:
         """Until cancelled: pass on what the others tell. After an interruption everything may have changed."""
         while True:
             try:
-                async with self._line.client.pubsub(ignore_subscribe_messages=True) as ears:
+                async with self._line.client.pubsub() as ears:
                     await ears.subscribe(self._channel)
-                    self._pass_on("revision")
                     while True:
                         # Within a patience shorter than the socket's: silence is no fault here.
-                        message = await ears.get_message(timeout=0.5)
-                        if message is not None:
-                            self._hear(message["data"])
+                        self._take(await ears.get_message(timeout=0.5))
             except (RedisError, OSError):
                 await asyncio.sleep(AGAIN_SECONDS)
+
+    def _take(self, message: Mapping[str, Any] | None) -> None:
+        if message is None:
+            return
+        if message["type"] == "message":
+            self._hear(message["data"])
+        else:
+            # We listen from now on, perhaps after an interruption: the library mends a connection without a word.
+            self._pass_on("revision")
 
     def _tell(self, message: bytes) -> None:
         if self._unsent < MOST_UNSENT:

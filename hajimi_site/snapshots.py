@@ -10,12 +10,13 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -29,8 +30,14 @@ _LEFT_OUT: Final = {
 }
 # What SQLite keeps beside a database.
 _COMPANIONS: Final = ("", "-wal", "-shm", "-journal")
+# What fault_of says of a database that is sound, but none of hajimi's.
+NOT_OURS: Final = "it holds no tables of hajimi"
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 BUSY_SECONDS: Final = 20.0
+# A copy on its way: hidden, and named after its snapshot. The last word is its writer's own.
+_PART: Final = re.compile(r"\.hajimi-(\d{8}T\d{6})Z\.sqlite3(\.\w+)?\.part")
+# Longer than any copy takes; what is older was left behind by somebody who was killed.
+PART_LIFE: Final = timedelta(hours=6)
 
 
 class Unsound(Exception):
@@ -77,12 +84,18 @@ def taken_at(snapshot: Path) -> datetime:
     match = _NAME.fullmatch(snapshot.name)
     if match is None:
         raise ValueError(f"{snapshot.name} is no snapshot's name.")
-    return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+    return _moment(match[1])
 
 
-def keep_newest(folder: Path, count: int) -> None:
-    """Delete all but the newest ``count`` snapshots, and what an interrupted copy has left."""
-    for path in [*found_in(folder)[count:], *folder.glob(".hajimi-*.part")]:
+def keep_newest(folder: Path, count: int, at: datetime) -> None:
+    """Delete all but the newest ``count`` snapshots, and what interrupted copies have left.
+
+    A part may also be a copy that is being written now, by hand for one: only old ones go. Its name tells the age, for
+    a mount's clock may be another one.
+    """
+    named = ((path, _PART.fullmatch(path.name)) for path in folder.iterdir())
+    left = [path for path, match in named if match and at - _moment(match[1]) > PART_LIFE]
+    for path in [*found_in(folder)[count:], *left]:
         path.unlink(missing_ok=True)
 
 
@@ -97,12 +110,18 @@ def fault_of(database: Path) -> str:
             if verdict != "ok":
                 return str(verdict).replace("\n", " ")[:200]
             tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'django_migrations'")
-            return "" if tables.fetchone()[0] else "it holds no tables of hajimi"
+            return "" if tables.fetchone()[0] else NOT_OURS
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code not in _BROKEN:
             raise
         return str(error)
+
+
+def is_of_nobody(database: Path) -> bool:
+    """Tell whether a sound database has no table at all, as one whose first start was interrupted."""
+    with contextlib.closing(_open(database)) as connection:
+        return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
 def bring_back(snapshot: Path, database: Path, at: datetime) -> Path | None:
@@ -118,9 +137,13 @@ def bring_back(snapshot: Path, database: Path, at: datetime) -> Path | None:
             raise Unsound(f"{snapshot.name} is not sound: {fault}")
         for suffix in _COMPANIONS[1:]:
             _beside(copy, suffix).unlink(missing_ok=True)
-        aside = _put_aside(database, at)
+        aside = put_aside(database, at)
         copy.replace(database)
         return aside
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
 
 
 def _leave_out(copy: Path) -> None:
@@ -132,7 +155,8 @@ def _leave_out(copy: Path) -> None:
             connection.execute(_LEFT_OUT[table])
 
 
-def _put_aside(database: Path, at: datetime) -> Path | None:
+def put_aside(database: Path, at: datetime) -> Path | None:
+    """Rename what lies in the database's place; return where it lies now, None when nothing was there."""
     aside = database.with_name(f"{database.name}.aside-{at.astimezone(UTC).strftime(_STAMP)}Z")
     was_there = database.exists()
     for suffix in _COMPANIONS:
@@ -144,7 +168,8 @@ def _put_aside(database: Path, at: datetime) -> Path | None:
 
 def _publish(copy: Path, place: Path) -> Path:
     """Copy a local file to ``place``, whole or not at all."""
-    draft = place.with_name(f".{place.name}.part")
+    # Two may write a snapshot of the same second.
+    draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
     try:
         with copy.open("rb") as source, _private(draft) as target:
             shutil.copyfileobj(source, target, 2**20)

@@ -207,11 +207,19 @@ class RuntimeHolder:
     """Holds this process's current runtime and swaps it when the database has moved on.
 
     While the database is away the last one stays in use. ``current`` may be read before ``start`` only
-    when a runtime was given.
+    when a runtime was given. ``before_reads`` is called before each read, in the thread and with the connection that
+    read; what it raises ends that read.
     """
 
-    def __init__(self, runtime: Runtime | None = None, *, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self,
+        runtime: Runtime | None = None,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        before_reads: Callable[[], None] = lambda: None,
+    ) -> None:
         self._runtime = runtime
+        self._before_reads = before_reads
         self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -289,16 +297,16 @@ class RuntimeHolder:
         self._is_away = True
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _reconnecting, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._reconnecting, work)
 
-
-def _reconnecting(work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except (DatabaseError, InterfaceError):
-        # A connection that broke stays broken: the next read opens another.
-        connections.close_all()
-        raise
+    def _reconnecting(self, work: Callable[[], T]) -> T:
+        try:
+            self._before_reads()
+            return work()
+        except (DatabaseError, InterfaceError):
+            # A connection that broke stays broken: the next read opens another.
+            connections.close_all()
+            raise
 
 
 def _load_if_moved(number: int) -> Runtime | None:

@@ -178,12 +178,13 @@ class Voice:
             self._width += self._asked.behaviour.increase_concurrent_on_failure
 
     async def _cancel_racers(self, outcome: Outcome) -> None:
-        racers, self._racers = self._racers, {}
-        for racer in racers:
+        for racer in self._racers:
             racer.cancel()
-        if racers:
-            await asyncio.wait(racers)
-        for racer, attempt in racers.items():
+        if self._racers:
+            await asyncio.wait(self._racers)
+        # One by one: whoever waits here may be cancelled, and then the others are still to be ended.
+        while self._racers:
+            racer, attempt = self._racers.popitem()
             if not racer.cancelled() and isinstance(failed := racer.exception(), Failed):
                 self._judge(attempt, failed.verdict)
                 await self._end(attempt, failed.verdict.outcome)

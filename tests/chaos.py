@@ -10,194 +10,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import logging
 import os
-import random
-import re
 import signal
-import socket
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
-import httpx
 
-from proxy import request_id
-from tests.chaos_account import CHECKS, Evidence, Span, Told
-from tests.gemini import (
-    Call,
-    FakeGemini,
-    answer,
-    babble,
-    bomb,
-    empty,
-    end,
-    error,
-    garbage,
-    hang,
-    html,
-    huge_line,
-    interim,
-    malformed,
-    redirect,
-    reset,
-)
-from tests.gemini.replies import Reply, reply_of
+from tests.chaos_account import CHECKS, HONEST, Evidence, Span, Told
+from tests.chaos_crowd import Crowd
+from tests.chaos_gemini import DEAD_KEY, KEYS, TIRED_KEY, Chaos, free_port
+from tests.gemini import FakeGemini
 from tests.own_postgres import CAN_RUN, OwnPostgres
 from tests.points import Points
-from tests.service.houses import keys
-from tests.serving import Server, chat
+from tests.serving import Server
 
-KEYS = keys(24)
-DEAD_KEY, TIRED_KEY = KEYS[0], KEYS[1]
-PROMPT = re.compile(r"chaos-\d+")
+if TYPE_CHECKING:
+    from tests.redises import OwnRedis
+
 # For each process.
 FLAT_BYTES = 40 * 2**20
-
-FAULTS: tuple[Any, ...] = (
-    *(500, 503, 504, error("internal", array=True)),
-    *(reset(), reset(0), reset(2), end(0), end(2), hang(1), hang()),
-    *(garbage(), garbage(b"[]"), html(200), html(502), malformed(0), malformed(2), babble(), redirect("http://x/")),
-    *(bomb(20), huge_line(2**20, 1), empty(), empty("OTHER")),
-)
-# These are odd, but answers.
-ODD: tuple[dict[str, Any], ...] = ({"drip": 9}, {"fault": interim()}, {"before": 0.5}, {"delay": 0.05}, {"chunks": 1})
-
-
-class Chaos(FakeGemini):
-    """A Gemini whose every answer is one of a kind, and that fails as often as ``fault_share`` says."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.fault_share = 0.3
-        self.is_out = False
-        self.said: dict[str, list[str]] = defaultdict(list)
-        self.asked: Counter[str] = Counter()
-        self._dice = random.Random(seed)
-        self._count = 0
-        self._counting = threading.Lock()
-
-    def next_reply(self, call: Call) -> Reply:
-        """Take the reply to a call, and remember what it says to which prompt."""
-        found = PROMPT.search(str(call.body))
-        prompt = found[0] if found else ""
-        with self._counting:
-            self.asked[prompt] += 1
-            self._count += 1
-            text = f"{prompt} gets answer {self._count} " + "word " * self._dice.randint(1, 12) + "end"
-            return self._reply(call.key, prompt, text)
-
-    def _reply(self, key: str, prompt: str, text: str) -> Reply:
-        if self.is_out:
-            return reply_of(reset())
-        if key == DEAD_KEY:
-            return error("suspended")
-        if key == TIRED_KEY:
-            return error("per_day")
-        self.said[prompt].append(text)
-        odd = self._dice.choice(ODD) if self._dice.random() < 0.2 else {}
-        if self._dice.random() >= self.fault_share:
-            return answer(text, **odd)
-        fault = reply_of(self._dice.choice(FAULTS))
-        # A fault inside an answer needs an answer of ours around it.
-        inside = getattr(fault, "fault", None)
-        return answer(text, fault=inside) if inside is not None else fault
-
-
-class Crowd:
-    """Many clients that ask one question after the other, until ``count`` are asked."""
-
-    def __init__(self, server: Server, count: int, at_once: int, seed: int) -> None:
-        self.told: list[Told] = []
-        self._server = server
-        self._numbers = iter(range(count))
-        self._count = count
-        self._at_once = at_once
-        self._dice = random.Random(seed)
-
-    @property
-    def progress(self) -> float:
-        """How much of it is done, from 0 to 1."""
-        return len(self.told) / self._count
-
-    async def run(self) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        async with self._server.async_client(timeout=60, limits=limits) as client:
-            await asyncio.gather(*(self._visit(client) for _ in range(self._at_once)))
-
-    async def _visit(self, client: httpx.AsyncClient) -> None:
-        for number in self._numbers:
-            told = Told(f"chaos-{number}", stream=self._dice.random() < 0.6, began=time.monotonic())
-            # Nobody is there while the server starts again: not asked yet.
-            while not await self._ask(client, told):
-                await asyncio.sleep(0.1)
-                told.began = time.monotonic()
-            told.ended = time.monotonic()
-            self.told.append(told)
-            if told.code == "upstream_out":
-                # As a person would, who reads that sentence.
-                await asyncio.sleep(0.5)
-
-    async def _ask(self, client: httpx.AsyncClient, told: Told) -> bool:
-        patience = self._dice.uniform(0.0, 0.6) if self._dice.random() < 0.1 else None
-        try:
-            async with asyncio.timeout(patience):
-                await (self._streamed if told.stream else self._whole)(client, told)
-        except TimeoutError:
-            told.hung_up = True
-        except httpx.ConnectError:
-            return False
-        except httpx.TransportError as error:
-            told.broken = type(error).__name__
-        return True
-
-    async def _whole(self, client: httpx.AsyncClient, told: Told) -> None:
-        response = await client.post("/v1/chat/completions", json=chat(told.prompt))
-        _note(told, response)
-        document = response.json()
-        if response.status_code == 200:
-            [choice] = document["choices"]
-            told.text, told.finish = choice["message"]["content"], choice["finish_reason"]
-            told.usage = document["usage"]
-        else:
-            told.code = document["error"]["code"]
-        told.is_whole = True
-
-    async def _streamed(self, client: httpx.AsyncClient, told: Told) -> None:
-        body = chat(told.prompt, stream=True, stream_options={"include_usage": True})
-        async with client.stream("POST", "/v1/chat/completions", json=body) as response:
-            _note(told, response)
-            if response.status_code != 200:
-                told.code = json.loads(await response.aread())["error"]["code"]
-                told.is_whole = True
-                return
-            async for line in response.aiter_lines():
-                if line == "data: [DONE]":
-                    told.is_whole = True
-                elif line.startswith("data: "):
-                    _note_event(told, json.loads(line[6:]))
-
-
-def _note(told: Told, response: httpx.Response) -> None:
-    told.status = response.status_code
-    told.id = request_id.parse(response.headers["x-request-id"])
-
-
-def _note_event(told: Told, event: dict[str, Any]) -> None:
-    if "error" in event:
-        told.code = event["error"]["code"]
-    for choice in event.get("choices", []):
-        told.text += choice["delta"].get("content") or ""
-        told.finish = choice["finish_reason"] or told.finish
-    told.usage = event.get("usage") or told.usage
+# Keys of Vertex AI, which no house here ever reaches: each in a way of its own.
+LOST_KEYS = tuple(f"AQ.Ab8FakeExpressKeyOfTheSimulator-------{number:02}" for number in range(1, 4))
 
 
 @dataclass
@@ -209,6 +50,7 @@ class Blows:
     crowd: Crowd
     accidents: list[Callable[[], None]]
     dark: list[Span] = field(default_factory=list)
+    deaf: list[Span] = field(default_factory=list)
 
     async def run(self) -> None:
         """Deal the blows over the first two thirds of the run."""
@@ -239,6 +81,23 @@ class Blows:
         time.sleep(3)
         self.gemini.is_out = False
 
+    def refuse(self) -> None:
+        """Let nobody listen at Google's address: running answers are cut, and every connection is refused."""
+        began = time.monotonic()
+        self.gemini.stop()
+        time.sleep(2)
+        self.gemini.start()
+        self.deaf.append((began, time.monotonic()))
+
+    def roll(self) -> None:
+        """Replace every process by SIGHUP; no request may notice."""
+        rolled = self.server.output.count("All processes are new")
+        self.server.signal(signal.SIGHUP)
+        limit = time.monotonic() + 60
+        while self.server.output.count("All processes are new") == rolled:
+            assert time.monotonic() < limit, "the processes were not replaced"
+            time.sleep(0.1)
+
 
 def processes_of(server: Server) -> list[int]:
     """Return the processes that serve: the server's own, or those of its workers."""
@@ -268,13 +127,14 @@ async def watch_memory(server: Server, crowd: Crowd, seen: list[int]) -> None:
     seen.append(memory_of(server))
 
 
-def collect(crowd: Crowd, gemini: Chaos, blows: Blows, server: Server) -> Evidence:
-    """Ask all parties."""
+def collect(crowd: Crowd, gemini: Chaos, blows: Blows, server: Server, rules: dict[str, Any]) -> Evidence:
+    """Ask all parties. ``rules`` are those of this house: fields of Evidence."""
     return Evidence(
         told=crowd.told,
         said=gemini.said,
         asked=gemini.asked,
         dark=blows.dark,
+        deaf=blows.deaf,
         logs=server.rows("SELECT * FROM proxy_requestlog"),
         attempts=server.rows("SELECT * FROM proxy_attempt"),
         usage=server.rows("SELECT * FROM keys_usage"),
@@ -282,13 +142,8 @@ def collect(crowd: Crowd, gemini: Chaos, blows: Blows, server: Server) -> Eviden
         parks=server.rows("SELECT * FROM keys_park"),
         dead=frozenset({DEAD_KEY[-4:]}),
         tired=frozenset({TIRED_KEY[-4:]}),
+        **rules,
     )
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -296,6 +151,10 @@ def house(folder: Path, gemini: Chaos, **environment: object) -> Iterator[Server
     choices = {
         "GEMINI_BASE_URL": gemini.url,
         "GEMINI_API_KEYS": KEYS,
+        "ENABLE_VERTEX": True,
+        "VERTEX_EXPRESS_API_KEY": LOST_KEYS,
+        # Every connection is refused.
+        "VERTEX_BASE_URL": f"http://127.0.0.1:{free_port()}",
         "PORT": free_port(),
         "FAKE_STREAMING": False,
         "RANDOM_STRING": False,
@@ -316,9 +175,15 @@ async def storm(crowd: Crowd, blows: Blows, server: Server, memory: list[int]) -
 
 
 def play(
-    name: str, count: int, at_once: int, points: Points, prepare: Callable[[Blows], None], **settings: Any
+    name: str,
+    size: tuple[int, int],
+    points: Points,
+    prepare: Callable[[Blows], None],
+    rules: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> None:
-    """Let one storm pass over one house, and hear the evidence."""
+    """Let one storm pass over one house, and hear the evidence. ``size``: how many requests, how many at a time."""
+    count, at_once = size
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hajimi-chaos-")))
         gemini = stack.enter_context(Chaos(seed=count))
@@ -335,7 +200,7 @@ def play(
             return
         print("        clients:", ", ".join(f"{what} {n}" for what, n in sorted(_sums(crowd.told).items())))
         look_at_the_end(points, gemini, server, memory)
-        evidence = collect(crowd, gemini, blows, server)
+        evidence = collect(crowd, gemini, blows, server, rules or {})
         for check in CHECKS:
             with points.point(f"{name}: {check.__name__.replace('_', ' ')}"):
                 check(evidence)
@@ -358,39 +223,65 @@ def _sums(told: list[Told]) -> Counter[str]:
 
 
 def on_sqlite(points: Points, *, short: bool) -> None:
-    def prepare(blows: Blows) -> None:
-        blows.accidents = [blows.kill, blows.outage, *([] if short else [blows.kill, blows.kill])]
+    """One process; its member has a limit, which the kills must not make it forget; no name server knows Vertex AI."""
+    limit = 190 if short else 2000
 
-    play("SQLite", *((450, 60) if short else (4000, 200)), points, prepare)
+    def prepare(blows: Blows) -> None:
+        limit_member(blows.server, requests_per_day=limit, parallel_requests=250)
+        blows.accidents = [blows.kill, blows.outage, *([] if short else [blows.kill, blows.refuse, blows.kill])]
+
+    rules = {"day_limit": limit, "honest": HONEST | {"rate_limit_exceeded"}}
+    size = (450, 60) if short else (4000, 200)
+    play("SQLite", size, points, prepare, rules, VERTEX_BASE_URL="http://vertex.invalid")
+
+
+def limit_member(server: Server, **limits: int) -> None:
+    """Give the one member limits of its own, as another process would."""
+    names = ", ".join(f"{name} = ?" for name in limits)
+    server.write(
+        (f"UPDATE keys_member SET {names}", tuple(limits.values())),
+        ("UPDATE proxy_revision SET number = number + 1", ()),
+    )
+    # Processes look every second.
+    time.sleep(2)
 
 
 def on_postgres(points: Points, *, short: bool) -> None:
+    """One process that races attempts, and a database that crashes; Vertex AI speaks no TLS."""
     if not CAN_RUN:
         print("SKIPPED PostgreSQL: its server programs are not installed")
         return
     with OwnPostgres() as postgres:
 
-        def crash() -> None:
-            postgres.stop()
-            time.sleep(1)
-            postgres.start()
-
         def prepare(blows: Blows) -> None:
-            def kill_while_away() -> None:
-                postgres.stop()
-                blows.server.kill()
-                began = time.monotonic()
-                postgres.start()
-                blows.server.start(seconds=60)
-                blows.dark.append((began, time.monotonic()))
+            def crash() -> None:
+                crash_postgres(postgres)
 
-            blows.accidents = [crash, blows.kill, *([] if short else [blows.outage, crash, blows.kill, crash])]
+            blows.accidents = [crash, blows.kill, blows.refuse]
+            if not short:
+                blows.accidents += [blows.outage, crash, blows.kill, crash]
 
-        play("PostgreSQL", *((400, 40) if short else (3000, 80)), points, prepare, DATABASE_URL=postgres.url)
+        racing = {"CONCURRENT_REQUESTS": 2, "INCREASE_CONCURRENT_ON_FAILURE": 1, "MAX_CONCURRENT_REQUESTS": 3}
+        settings = {"DATABASE_URL": postgres.url, **racing}
+        with FakeGemini() as plain:
+            no_tls = plain.url.replace("http:", "https:")
+            play("PostgreSQL", (400, 40) if short else (3000, 80), points, prepare, VERTEX_BASE_URL=no_tls, **settings)
+
+
+def crash_postgres(postgres: OwnPostgres) -> None:
+    postgres.stop()
+    time.sleep(1)
+    postgres.start()
+
+
+def crash_redis(redis: OwnRedis, seconds: float = 1.0) -> None:
+    redis.kill()
+    time.sleep(seconds)
+    redis.start()
 
 
 def on_many(points: Points, *, short: bool) -> None:
-    """Three processes, with a PostgreSQL and a Redis that crash."""
+    """Several processes that are replaced, with a PostgreSQL and a Redis that crash."""
     # Here, because it needs Django's models.
     from tests.redises import SERVER, own_redis
 
@@ -401,22 +292,35 @@ def on_many(points: Points, *, short: bool) -> None:
         postgres = stack.enter_context(OwnPostgres())
         redis = stack.enter_context(own_redis(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
 
-        def crash_redis() -> None:
-            redis.kill()
-            time.sleep(1)
-            redis.start()
-
-        def crash_postgres() -> None:
-            postgres.stop()
-            time.sleep(1)
-            postgres.start()
-
         def prepare(blows: Blows) -> None:
-            once = [blows.kill_worker, crash_redis]
-            blows.accidents = once if short else [*once, crash_postgres, blows.kill_worker, blows.outage, *once]
+            once = [blows.kill_worker, lambda: crash_redis(redis), blows.roll]
+            more = [lambda: crash_postgres(postgres), blows.kill_worker, blows.outage, blows.refuse, *once]
+            blows.accidents = once if short else [*once, *more]
 
         settings = {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url, "WORKERS": 2 if short else 3}
-        play("Many processes", *((300, 40) if short else (3000, 80)), points, prepare, **settings)
+        play("Many processes", (300, 40) if short else (3000, 80), points, prepare, **settings)
+
+
+def on_their_own(points: Points, *, short: bool) -> None:
+    """Two processes that go on alone while Redis is away, and that collect every stream before they pass it on."""
+    from tests.redises import SERVER, own_redis
+
+    if not SERVER:
+        print("SKIPPED alone: Redis's server programs are not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder, own_redis(Path(folder)) as redis:
+
+        def prepare(blows: Blows) -> None:
+            def crash() -> None:
+                crash_redis(redis, 3.0)
+                assert "each process counts limits by itself" in blows.server.output
+
+            blows.accidents = [crash] if short else [crash, blows.kill_worker, blows.roll, crash, blows.refuse]
+
+        settings = {"REDIS_URL": redis.url, "REDIS_AWAY": "alone", "WORKERS": 2, "FAKE_STREAMING": True}
+        # That is the point of it: nobody is told to come again when Redis is back.
+        rules = {"honest": HONEST - {"not_ready"}}
+        play("Alone", (200, 40) if short else (2000, 80), points, prepare, rules, **settings)
 
 
 def main() -> int:
@@ -431,6 +335,7 @@ def main() -> int:
     on_sqlite(points, short=short)
     on_postgres(points, short=short)
     on_many(points, short=short)
+    on_their_own(points, short=short)
     return points.close()
 
 

@@ -154,6 +154,7 @@ def test_a_broken_database_without_a_sound_snapshot_stops_the_start(running: Ser
 
 def test_an_interrupted_copy_leaves_nothing_that_is_taken_for_a_snapshot(running: Server, bucket: Path) -> None:
     (bucket / ".hajimi-20200101T000000Z.sqlite3.part").write_bytes(b"half")
+    (bucket / ".hajimi-20200101T000001Z.sqlite3.0a1b2c3d.part").write_bytes(b"half")
 
     running.stop()
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos_account import CHECKS, Evidence, Told
 
-DEAD, TIRED, GOOD = "dead", "tire", "good"
+DEAD, TIRED, GOOD, LOST = "dead", "tire", "good", "lost"
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7}
 Wrong = Callable[[Evidence], Evidence]
 
@@ -30,7 +30,7 @@ def attempt(request: int, number: int = 1, outcome: str = "answered", key: int =
 
 
 def right() -> Evidence:
-    """Three answers, one after a dead key and a tired one; a refusal; a cut; two who hung up; one hit by a kill."""
+    """Three answers, one after a race, one after two bad keys; a refusal; a cut; two who hung up; one hit by a kill."""
     told = [
         *(answered(number) for number in (1, 2, 3)),
         answered(4, status=503, text="", finish=None, code="upstream_unavailable", usage={}),
@@ -40,15 +40,17 @@ def right() -> Evidence:
         answered(8, text="answer 8", finish=None, usage={}, is_whole=False, broken="ReadError"),
     ]
     tried = [attempt(3, 1, "key_rejected", 1), attempt(3, 2, "rate_limited", 2), attempt(3, 3)]
-    failed = [attempt(4, 1, "unavailable"), attempt(4, 2, "timeout"), attempt(5, 1, "partial")]
+    # Vertex AI (key 4) is not to be reached, and who lost a race was called off before Google heard of it.
+    failed = [attempt(4, 1, "unavailable", 4), attempt(4, 2, "unavailable"), attempt(4, 3, "timeout")]
+    odd = [attempt(2, 2, "lost_race"), attempt(5, 1, "partial")]
     logs = [
-        *(row(1), row(2), row(3, attempt_count=3)),
-        row(4, code="upstream_unavailable", status=503, outcome="unavailable", attempt_count=2, first_output_ms=None),
+        *(row(1), row(2, attempt_count=2), row(3, attempt_count=3)),
+        row(4, code="upstream_unavailable", status=503, outcome="unavailable", attempt_count=3, first_output_ms=None),
         row(5, code="answer_cut", status=200, outcome="partial"),
         row(6, outcome="cancelled", first_output_ms=None, prompt_tokens=0, completion_tokens=0),
         row(7, outcome="cancelled"),
     ]
-    attempts = [attempt(1), attempt(2), *tried, *failed, attempt(6, 1, "cancelled"), attempt(7, 1, "cancelled")]
+    attempts = [attempt(1), attempt(2), *tried, *failed, *odd, attempt(6, 1, "cancelled"), attempt(7, 1, "cancelled")]
     counted = {"requests": 5, "prompt_tokens": 25, "completion_tokens": 35}
     return Evidence(
         told=told,
@@ -61,13 +63,14 @@ def right() -> Evidence:
             {"kind": "member", "subject": "1", **counted},
             {"kind": "address", "subject": "127.0.0.1", **counted},
             # Two days of one key. What Google refused, or never got, is not counted.
-            {"kind": "key", "subject": "3", "requests": 4},
+            {"kind": "key", "subject": "3", "requests": 5},
             {"kind": "key", "subject": "3", "requests": 3},
         ],
         keys=[
-            {"id": 1, "tail": DEAD, "disabled_by": "google"},
-            {"id": 2, "tail": TIRED, "disabled_by": ""},
-            {"id": 3, "tail": GOOD, "disabled_by": ""},
+            {"id": 1, "tail": DEAD, "kind": "ai_studio", "disabled_by": "google"},
+            {"id": 2, "tail": TIRED, "kind": "ai_studio", "disabled_by": ""},
+            {"id": 3, "tail": GOOD, "kind": "ai_studio", "disabled_by": ""},
+            {"id": 4, "tail": LOST, "kind": "vertex_express", "disabled_by": ""},
         ],
         parks=[{"key_id": 2}],
         dead=frozenset({DEAD}),
@@ -135,6 +138,7 @@ NOBODYS = "no_row_is_nobodys"
 ATTEMPTS = "every_row_has_its_attempts"
 ASKED = "google_was_asked_as_often_as_the_log_says"
 USAGE_CHECK = "usage_is_exact"
+LOST_CHECK = "what_cannot_be_reached_answers_nothing"
 BLAME = "no_key_is_blamed_wrongly"
 
 
@@ -173,7 +177,12 @@ BLAME = "no_key_is_blamed_wrongly"
         pytest.param(more("attempts", attempt(99)), ATTEMPTS, id="an attempt of no request"),
         pytest.param(asked(1, 2), ASKED, id="Google asked behind the log's back"),
         pytest.param(asked(3, 2), ASKED, id="an attempt that Google never saw"),
+        pytest.param(asked(2, 0), ASKED, id="a race that nobody ran"),
+        pytest.param(asked(2, 3), ASKED, id="a racer that the log does not know"),
+        pytest.param(asked(4, 3), ASKED, id="an attempt that cannot have reached Google"),
         pytest.param(changed("attempts", 0, outcome="empty"), ASKED, id="an answer of which no attempt tells"),
+        pytest.param(more("attempts", attempt(1, 2, "answered", 4)), LOST_CHECK, id="an answer from nowhere"),
+        pytest.param(less("attempts", 5), LOST_CHECK, id="keys that were never tried"),
         # Counts.
         *(
             pytest.param(one_more(kind, what), USAGE_CHECK, id=f"one too many of a {who}'s {what}")
@@ -195,6 +204,33 @@ BLAME = "no_key_is_blamed_wrongly"
 )
 def test_what_is_wrong_is_reported(wrong: Wrong, check: str) -> None:
     assert check in reported(wrong(right()))
+
+
+def test_what_was_sent_while_google_was_not_there_need_not_have_been_heard() -> None:
+    unheard = asked(3, 1)(right())
+
+    assert reported(unheard) == {ASKED}
+    assert reported(replace(unheard, deaf=[(3.1, 3.2)])) == set()
+    assert reported(replace(unheard, deaf=[(1.1, 1.2)])) == {ASKED}
+
+
+@pytest.mark.parametrize(("limit", "is_right"), [(5, True), (4, False), (6, False)])
+def test_a_limit_is_reached_and_not_overrun(limit: int, is_right: bool) -> None:
+    refused = told(4, code="rate_limit_exceeded")(changed("logs", 3, code="rate_limit_exceeded")(right()))
+    ruled = replace(refused, day_limit=limit, honest=frozenset({"rate_limit_exceeded", "answer_cut"}))
+
+    assert ("no_limit_is_overrun" not in reported(ruled)) is is_right
+
+
+def test_a_limit_that_nobody_ran_into_shows_nothing() -> None:
+    assert reported(replace(right(), day_limit=5)) == {"no_limit_is_overrun"}
+
+
+def test_a_house_that_goes_on_alone_refuses_nobody_for_want_of_redis() -> None:
+    refused = told(4, code="not_ready")(changed("logs", 3, code="not_ready")(right()))
+
+    assert reported(refused) == set()
+    assert reported(replace(refused, honest=frozenset({"answer_cut"}))) == {FAILURES}
 
 
 @pytest.mark.parametrize(

@@ -375,6 +375,19 @@ async def test_a_client_that_leaves_cancels_every_call_and_frees_every_key(width
     assert stage.is_at_rest()
 
 
+async def test_a_client_that_leaves_while_losers_are_called_off_frees_their_keys_too() -> None:
+    stage = Stage(Script([says("Hel"), asyncio.Event()], [asyncio.Event()], [asyncio.Event()]), concurrent_requests=3)
+    loop = asyncio.get_running_loop()
+    # The first words are out; the next thing that happens is that the losers end.
+    leaving = asyncio.create_task(stage.run(lambda _: loop.call_soon(leaving.cancel) and None))
+
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+    assert stage.is_at_rest()
+    assert len(stage.outcomes) == stage.record.attempt_count == 3
+
+
 async def test_a_client_that_leaves_mid_answer_cancels_the_call() -> None:
     stage = Stage(Script([says("Hel"), asyncio.Event()]))
     heard = asyncio.Event()

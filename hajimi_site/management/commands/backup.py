@@ -47,5 +47,6 @@ def _take(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="hajimi-backup-") as local:
         copy = Path(local) / "hajimi.sqlite3"
         with copying.other_database(databases.sqlite(copy)) as other:
+            copying.bring_up_to_date(other)
             copying.copy(DEFAULT_DB_ALIAS, other, replace=True)
         return snapshots.take(copy, folder, now)
