@@ -35,6 +35,7 @@ from hajimi_site.kinds import (
     split,
     whole,
 )
+from keys.accounts import BadAccount, check_token_servers
 from keys.masking import mask
 from keys.redacting import SHORTEST
 from proxy.behaviour import HELP, Behaviour
@@ -203,6 +204,10 @@ def read(environ: Mapping[str, str]) -> Reading:
     more = [environ.get(name, "") for name in NUMBERED_KEYS]
     values["GEMINI_API_KEYS"] = (*values["GEMINI_API_KEYS"], *split(" ".join(more)))
     warnings = (DEBUG_IS_ON,) if values["DEBUG"] else ()
+    try:
+        check_token_servers(values["GOOGLE_CREDENTIALS_JSON"], values["VERTEX_BASE_URL"])
+    except BadAccount as error:
+        raise BadEnvironment(f"GOOGLE_CREDENTIALS_JSON cannot be used ({error}).") from None
     return Reading(values, (*_notes(environ), *warnings))
 
 

@@ -11,6 +11,7 @@ import orjson
 from django.db import Error, connection, connections
 
 from proxy.api import House
+from proxy.api_answers import NOSNIFF
 
 PATHS: Final = frozenset({"/healthz", "/readyz"})
 DATABASE_SECONDS: Final = 3.0
@@ -38,7 +39,7 @@ class Health:
         reason = "" if scope["path"] == "/healthz" else await self.reason()
         document = {"status": "unready", "reason": reason} if reason else {"status": "ok"}
         body = b"" if scope["method"] == "HEAD" else orjson.dumps(document)
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), NOSNIFF]
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": 503 if reason else 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

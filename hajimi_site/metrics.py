@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -53,14 +52,22 @@ async def metrics(request: ASGIRequest) -> HttpResponse:
 async def _is_admin(request: HttpRequest) -> bool:
     if await sync_to_async(admin.site.has_permission)(request):
         return True
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    found = basic_credential(request.headers.get("authorization", ""))
+    return found is not None and await _knows(request, *found)
+
+
+def basic_credential(authorization: str) -> tuple[str, str] | None:
+    """Return the name and the password that a header of the scheme Basic carries; None for any other header."""
+    scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
-        return False
+        return None
     try:
         name, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return False
-    return bool(colon) and await _knows(request, name, password)
+    except ValueError:
+        # Not base64, not UTF-8, or not even ASCII.
+        return None
+    # PostgreSQL takes no NUL in a text.
+    return (name, password) if colon and "\0" not in name else None
 
 
 async def _knows(request: HttpRequest, name: str, password: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
@@ -22,17 +24,27 @@ ADMIN_POLICY: Final = POLICY + "; script-src 'self' 'unsafe-eval'; style-src 'se
 ADMIN: Final = "/admin/"
 # A Space shows its app's first page in a frame of the platform's own site.
 FRAMED: Final = frozenset({"/"})
-PLATFORM_FRAMERS: Final = "'self' https://huggingface.co https://*.hf.space"
+_HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
+
+
+def platform_framers(space_host: str) -> str:
+    """Return whose pages may show the first page in a frame: the platform's own site, and this Space's address.
+
+    Other Spaces lie below the same domain; anybody can make one.
+    """
+    own = f" https://{space_host}" if _HOST.fullmatch(space_host) else ""
+    return f"'self' https://huggingface.co{own}"
 
 
 @async_only_middleware
 def security_headers(get_response: GetResponse) -> GetResponse:
     """Add the security headers and a right ``Vary`` to each page; mark cookies secure where it came over https."""
+    platform = platform_framers(settings.SPACE_HOST)
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
         may_be_framed = request.path in FRAMED
-        framers = PLATFORM_FRAMERS if may_be_framed else "'none'"
+        framers = platform if may_be_framed else "'none'"
         policy = ADMIN_POLICY if request.path.startswith(ADMIN) else POLICY
         response.headers.setdefault("content-security-policy", policy.format(framers=framers))
         response.headers.setdefault("x-content-type-options", "nosniff")

@@ -6,9 +6,10 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +24,9 @@ KIND: Final = "service_account"
 
 _PEM: Final = re.compile(r"-----BEGIN (?:RSA )?PRIVATE KEY-----\s.+-----END (?:RSA )?PRIVATE KEY-----\s*", re.DOTALL)
 _HTTP: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
+_GOOGLES: Final = re.compile(
+    r"https://(?:accounts\.google\.com|(?:[a-z0-9-]+\.)+googleapis\.com)(?::443)?/[\x21-\x7e]*", re.IGNORECASE
+)
 _PROJECT: Final = re.compile(r"[A-Za-z0-9:._-]{1,100}")
 _GAP: Final = re.compile(r"[\s,;]*")
 _MOST_ACCOUNTS: Final = 1000
@@ -127,6 +131,34 @@ def read(secret: str) -> Account:
     return _account(next(_values(secret), None), 1)
 
 
+def is_token_server(address: str, vertex_url: str = "") -> bool:
+    """Tell whether tokens may be asked for there: over https at Google, or on the host of ``vertex_url``, if any.
+
+    Whoever writes an account's JSON would otherwise choose where this server sends requests.
+    """
+    if _GOOGLES.fullmatch(address):
+        return True
+    own, scheme = _host(vertex_url), urlsplit(vertex_url).scheme
+    return bool(own) and _host(address) == own and address.startswith(("https:", f"{scheme}:"))
+
+
+def check_token_servers(accounts: Iterable[Account], vertex_url: str = "") -> None:
+    """Raise BadAccount at the first of these accounts whose tokens would come from a place that is no token server."""
+    for number, account in enumerate(accounts, 1):
+        if not is_token_server(account.token_uri, vertex_url):
+            raise BadAccount(_("service account %(number)d has a token_uri that is not Google's"), number=number)
+
+
+def _host(address: str) -> str:
+    """Return the host of an http(s) address; "" when it has none, or hides one behind a user name or a backslash."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return ""
+    return host if parts.scheme in ("http", "https") and not re.search(r"[@\\]", address) else ""
+
+
 def _documents(text: str) -> Iterator[Any]:
     if not text:
         return
@@ -200,9 +232,12 @@ def _account(document: Any, number: int) -> Account:
         "private_key": private_key.strip() + "\n",
         "token_uri": token_uri,
     }
-    return Account(
-        kept["project_id"], kept["client_email"], kept["private_key_id"], token_uri, orjson.dumps(kept).decode()
-    )
+    try:
+        secret = orjson.dumps(kept).decode()
+    except TypeError:
+        # Half surrogate pairs: JSON can write them, nothing can store them.
+        raise BadAccount(_("service account %(number)d holds text that is not valid Unicode"), number=number) from None
+    return Account(kept["project_id"], kept["client_email"], kept["private_key_id"], token_uri, secret)
 
 
 def _check_key(private_key: str, number: int) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
+from django.conf import settings
 from django.db import transaction
 from django.db.models.signals import post_save
 
 from keys import vault
-from keys.accounts import Account, is_like_accounts, parse
+from keys.accounts import Account, check_token_servers, is_like_accounts, parse
 from keys.models import Key, Source
 
 # Google's two forms: the classic one of 39 characters, and the newer one, of which the length is not promised.
@@ -145,7 +146,9 @@ def accounts_in(text: str) -> list[Credential]:
     """Return the service accounts of a text that is meant to be some; none of one with API keys. Raises BadAccount."""
     if not is_like_accounts(text) or _is_list_of_keys(text):
         return []
-    return [Credential.of_account(account) for account in parse(text)]
+    accounts = parse(text)
+    check_token_servers(accounts, settings.VERTEX_BASE_URL)
+    return [Credential.of_account(account) for account in accounts]
 
 
 def _is_list_of_keys(text: str) -> bool:

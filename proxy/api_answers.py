@@ -16,6 +16,8 @@ from proxy.paths import Dialect
 from proxy.sse import HEARTBEAT
 
 JSON: Final = "application/json"
+# A browser must not take an answer, which may quote what a client sent, for a page or a script.
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 # Google's name of a status, and Anthropic's type of an error; others are server errors.
 GOOGLE_STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -126,8 +128,9 @@ def answer_json(content: object, status: int = 200) -> HttpResponse:
 
 
 def head(answer: HttpResponseBase) -> list[tuple[bytes, bytes]]:
-    """Return the headers of ``answer`` as ASGI wants them, with its length when that is known."""
+    """Return the headers of ``answer`` as ASGI wants them, with NOSNIFF, and its length when that is known."""
     headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in answer.items()]
+    headers.append(NOSNIFF)
     if isinstance(answer, HttpResponse):
         headers.append((b"content-length", b"%d" % len(answer.content)))
     return headers

@@ -35,7 +35,7 @@ HELP: Final[Mapping[str, str]] = {
     "blocked_models": _("Model names or globs that are hidden and refused."),
     "allowed_models": _("Model names or globs; when set, only these are listed and served."),
     "extra_models": _("Model names listed although Google's list lacks them."),
-    "fetch_media": _("Fetch http(s) images for clients; off, only data URLs are taken."),
+    "fetch_media": _("Fetch images at https addresses for clients; off, only data URLs are taken."),
     "headers_hold_seconds": _("How long the answer's headers wait while attempts fail over."),
     "heartbeat_seconds": _("Seconds between keep-alive comments."),
     "upstream_timeout_seconds": _("Seconds one request may take in all."),

@@ -19,7 +19,7 @@ from yarl import URL
 from proxy.translation.chat import Inline, Link
 
 MIB: Final = 2**20
-PORTS: Final = frozenset({80, 443, 8080})
+PORTS: Final = frozenset({443, 8080})
 MOST_LINKS: Final = 16
 AT_ONCE: Final = 4
 _MOST_ADDRESSES: Final = 4
@@ -60,9 +60,10 @@ def _(text: str) -> str:
     return text
 
 
-BAD_URL: Final = _("it is not a valid http or https address")
+BAD_URL: Final = _("it is not a valid https address")
+NOT_HTTPS: Final = _("only https addresses are fetched")
 USER_INFO: Final = _("addresses with a user name or a password are not fetched")
-BAD_PORT: Final = _("only the ports 80, 443 and 8080 are fetched")
+BAD_PORT: Final = _("only the ports 443 and 8080 are fetched")
 NOT_PUBLIC: Final = _("its host has no public address")
 UNREACHABLE: Final = _("its host could not be reached")
 TOO_SLOW: Final = _("it took too long")
@@ -99,6 +100,8 @@ class Reach:
     allowed: Callable[[IPAddress], bool] = is_public
     resolve: Callable[[str, int], Awaitable[Sequence[str]]] = resolve
     ports: frozenset[int] = PORTS
+    # Plain http shows and lets change on its way what a chat is about; and much that is inside speaks nothing else.
+    schemes: frozenset[str] = frozenset({"https"})
     tls: ssl.SSLContext | None = None
 
 
@@ -163,6 +166,8 @@ def _fault(url: URL, reach: Reach) -> str | None:
     host = url.raw_host
     if url.scheme not in ("http", "https") or not host or "%" in host:
         return BAD_URL
+    if url.scheme not in reach.schemes:
+        return NOT_HTTPS
     if url.raw_user is not None or url.raw_password is not None:
         return USER_INFO
     if url.port not in reach.ports:

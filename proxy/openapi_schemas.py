@@ -51,7 +51,7 @@ _PICTURE: Final = record(
     image_url=record(
         ["url"],
         closed=True,
-        url=TEXT | {"description": "A data: URL; http(s) only with FETCH_MEDIA.", "format": "uri"},
+        url=TEXT | {"description": "A data: URL; https only with FETCH_MEDIA.", "format": "uri"},
         detail=choice("auto", "low", "high"),
     ),
 )

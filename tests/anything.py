@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,6 +29,23 @@ NEAR = JSON | WORDS
 def objects(*names: str, of: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Return objects with some of these names."""
     return st.fixed_dictionaries({}, optional=dict.fromkeys(names, of))
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, documents: st.SearchStrategy[Any]) -> Any:
+    """Return a document in order, in one place of which something else stands."""
+    document = deepcopy(draw(documents))
+    node = document
+    for _ in range(draw(st.integers(0, 5))):
+        inner = list(node) if isinstance(node, dict) else list(range(len(node))) if isinstance(node, list) else []
+        if not inner:
+            break
+        name = draw(st.sampled_from(inner))
+        if not isinstance(node[name], dict | list) or draw(st.integers(0, 3)) == 0:
+            node[name] = draw(NEAR)
+            break
+        node = node[name]
+    return document
 
 
 def deep(levels: int, leaf: Any) -> Any:

@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 KEYS = tuple(f"AIzaSyFakeKeyOfTheSimulator-----------{letter}" for letter in "ABC")
 PASSWORD = "swordfish-1"
 ADMIN_PASSWORD = "correct-horse-battery"
-READY = re.compile(r"^hajimi \S+ listening on (http://\S+)")
+# As it stands alone, or in a line of LOG_FORMAT=json.
+READY = re.compile(r'^(?:\{.*"message":")?hajimi \S+ listening on (http://[^\s"]+)')
 # Two or three, on a machine that has nothing else to do.
 START_SECONDS = 90.0
 

@@ -96,6 +96,6 @@ def _settings_table(path: Path) -> dict[str, str]:
 def _listed(words: str) -> tuple[str, ...]:
     """Read a list as gemini-balance writes it: JSON, or words with commas."""
     if words.lstrip()[:1] == "[":
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             return tuple(str(item).strip() for item in json.loads(words) if str(item).strip())
     return split(words)

@@ -13,7 +13,7 @@ from hajimi_site.environment import VARIABLES, Variable
 from hajimi_site.kinds import Unfit
 from hajimi_site.moving_in.luggage import Guest, Luggage, some
 from keys import enrolling, vault
-from keys.accounts import parse_each
+from keys.accounts import is_token_server, parse_each
 from keys.importing import Credential, import_credentials, is_usable
 from keys.models import Key, Member, Source
 from proxy.behaviour import Behaviour
@@ -94,10 +94,14 @@ def _credentials(luggage: Luggage, report: Report) -> Iterator[tuple[Credential,
                 report.keys.refused += 1
     for secret in luggage.accounts:
         accounts, faults = parse_each(secret.text, secret.number)
-        yield from ((Credential.of_account(account), secret.disabled) for account in accounts)
-        report.keys.refused += len(faults)
+        usable = [one for one in accounts if is_token_server(one.token_uri, settings.VERTEX_BASE_URL)]
+        yield from ((Credential.of_account(account), secret.disabled) for account in usable)
+        elsewhere = len(accounts) - len(usable)
+        report.keys.refused += len(faults) + elsewhere
         of = f" of {secret.place}" if secret.place else ""
         report.notes += [f"Service accounts{of} cannot be used: {fault}." for fault in faults]
+        if elsewhere:
+            report.notes.append(f"{elsewhere} service accounts{of} cannot be used: their token_uri is not Google's.")
 
 
 def _tell_of_vertex(new_keys: tuple[int, ...], report: Report) -> None:

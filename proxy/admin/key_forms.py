@@ -71,7 +71,10 @@ class NewKeyForm(KeyForm):
         strip=True,
         max_length=20_000,
         widget=UnshownTextarea(attrs={"rows": 3, **_PRIVATE}),
-        help_text=_("As Google shows it, or the JSON of a service account. It is stored encrypted."),
+        help_text=_(
+            "As Google shows it, or the JSON of a service account, which gets its tokens over https from Google's "
+            "servers only, or from the host of VERTEX_BASE_URL. It is stored encrypted."
+        ),
     )
 
     field_order = ("secret", "label", "kind", "daily_limit")

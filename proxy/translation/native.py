@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from keys.redacting import redact
 from keys.rules import Outcome
 from proxy.translation.deltas import Delta, EventDelta
 from proxy.translation.judged import Judged
@@ -18,7 +19,7 @@ _CRLF: Final = b"\r\n\r\n"
 
 
 class NativeTranslator(Judged):
-    """Judges events like the Translator, and passes each on unchanged.
+    """Judges events like the Translator, and passes each on unchanged, but for secrets in what Google says of an end.
 
     A blocked or truncated answer is an answer here, as Google gave it; only an empty one is tried again.
     """
@@ -33,12 +34,25 @@ class NativeTranslator(Judged):
         self._judge.feed(event)
         if not isinstance(event, dict):
             return []
+        if "promptFeedback" in event or self.ended:
+            _mask_messages(event)
         # The end of an answer that nobody will see is none of its thoughts: another attempt may follow.
         return [EventDelta(event, is_thought=not (self.visible or self.ended))]
 
     def outcome(self) -> Outcome:
         """Say how the answer ended."""
         return self._judge.outcome()
+
+
+def _mask_messages(event: dict[str, Any]) -> None:
+    """Mask in place what Google says in words about a block or an end: its messages quote the key they are about."""
+    candidates = event.get("candidates")
+    for place, name in (
+        (event.get("promptFeedback"), "blockReasonMessage"),
+        *((one, "finishMessage") for one in (candidates if isinstance(candidates, list) else ())),
+    ):
+        if isinstance(place, dict) and isinstance(place.get(name), str):
+            place[name] = redact(place[name])
 
 
 class PlainTranslator:

@@ -24,7 +24,7 @@ class Reach:
         express_url = places.vertex_base_url or vertex.GLOBAL_HOST
         account_url = places.vertex_base_url or vertex.base_url(places.vertex_location)
         studio, express, account = self._wires = Wire(places.base_url), Wire(express_url), Wire(account_url)
-        self._tokens = Tokens()
+        self._tokens = Tokens(places.vertex_base_url)
         self.base_url = places.base_url
         self.client = studio.client
         self.ways = Ways(

@@ -16,7 +16,7 @@ from google.auth.exceptions import TransportError as AuthTransportError
 from google.auth.transport import Request, Response
 from google.oauth2.service_account import Credentials
 
-from keys.accounts import BadAccount, read
+from keys.accounts import BadAccount, check_token_servers, read
 from proxy.upstream.errors import Refused, Unreachable
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -41,9 +41,13 @@ class Token:
 
 
 class Tokens:
-    """The tokens of all service accounts of a process. Each account is asked for one at a time."""
+    """The tokens of all service accounts of a process. Each account is asked for one at a time.
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    ``vertex_url`` is where Vertex AI is when that is not at Google (keys.accounts.is_token_server).
+    """
+
+    def __init__(self, vertex_url: str = "", now: Callable[[], float] = time.time) -> None:
+        self._vertex_url = vertex_url
         self._now = now
         self._tokens: dict[str, Token] = {}
         self._fetches: dict[str, asyncio.Task[Token]] = {}
@@ -82,7 +86,7 @@ class Tokens:
         return fetch
 
     async def _fetch(self, secret: str) -> Token:
-        return await asyncio.to_thread(fetch_token, secret)
+        return await asyncio.to_thread(fetch_token, secret, self._vertex_url)
 
     def _fetched(self, secret: str, fetch: asyncio.Task[Token]) -> None:
         del self._fetches[secret]
@@ -91,9 +95,9 @@ class Tokens:
             self._tokens[secret] = fetch.result()
 
 
-def fetch_token(secret: str) -> Token:
+def fetch_token(secret: str, vertex_url: str = "") -> Token:
     """Ask Google for a token. Synchronous. Raises Refused (401: the account is no good) or Unreachable."""
-    credentials = _credentials(secret)
+    credentials = _credentials(secret, vertex_url)
     try:
         with httpx.Client(timeout=FETCH_SECONDS) as client:
             credentials.refresh(_Transport(client))
@@ -106,9 +110,11 @@ def fetch_token(secret: str) -> Token:
     return Token(credentials.token, credentials.expiry.replace(tzinfo=UTC).timestamp())
 
 
-def _credentials(secret: str) -> Any:
+def _credentials(secret: str, vertex_url: str) -> Any:
     try:
         account = read(secret)
+        # Not only where it comes in: what was stored by an earlier version, or under another VERTEX_BASE_URL, is here.
+        check_token_servers((account,), vertex_url)
         credentials = Credentials.from_service_account_info(account.info, scopes=SCOPES)  # type: ignore[no-untyped-call]
     except BadAccount as error:
         raise refused(401, f"The service account cannot be used: {error}.") from None

@@ -41,8 +41,9 @@ from proxy.translation.native import NativeTranslator, PlainTranslator
 from proxy.translation.profiles import NamePatterns, resolve
 from proxy.translation.reply import Translator
 from proxy.translation.request import Options, build
-from tests.anything import JSON, NEAR, SCALAR, TEXT, objects
+from tests.anything import JSON, NEAR, SCALAR, TEXT, objects, spoiled
 from tests.chats import CHATS, FREE_SCHEMAS, SCHEMAS
+from tests.fuzz.readers import READERS
 
 LONGEST_SECONDS = 5.0
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -51,23 +52,6 @@ KEPT = 200
 LINES = st.text(st.characters(codec="latin-1"), max_size=60)
 ADDRESSES = st.sampled_from(["127.0.0.1", "::1", "[::1]:80", "1.2.3.4:5", "fe80::1%eth0", "unknown", "::ffff:1.2.3.4"])
 Parser = Callable[[Any], object]
-
-
-@st.composite
-def spoiled(draw: st.DrawFn, documents: st.SearchStrategy[Any]) -> Any:
-    """Return a document in order, in one place of which something else stands."""
-    document = deepcopy(draw(documents))
-    node = document
-    for _ in range(draw(st.integers(0, 5))):
-        inner = list(node) if isinstance(node, dict) else list(range(len(node))) if isinstance(node, list) else []
-        if not inner:
-            break
-        name = draw(st.sampled_from(inner))
-        if not isinstance(node[name], dict | list) or draw(st.integers(0, 3)) == 0:
-            node[name] = draw(NEAR)
-            break
-        node = node[name]
-    return document
 
 
 def request_of(document: Any) -> None:
@@ -205,6 +189,7 @@ PARSERS: Mapping[str, tuple[st.SearchStrategy[Any], Parser, tuple[type[Exception
     "plain texts": (TEXT | LINES, words_of, ()),
     "days": (st.floats(0, 4e9), lambda moment: day(moment, PACIFIC), ()),
     "scalars as chats": (SCALAR, chat.parse, (Invalid,)),
+    **READERS,
 }
 
 

@@ -42,6 +42,9 @@ def fuzz_door(points: Points, cases: int) -> None:
     with tempfile.TemporaryDirectory() as folder, house(Path(folder)) as here:
         with points.point(f"{cases} spoiled requests at every door"):
             door.spoiled_requests(here, cases)
+        bursts = max(cases // 6, 50)
+        with points.point(f"{bursts} bursts of raw bytes at the socket"):
+            door.raw_bytes(here, bursts)
         with points.point("schemathesis finds nothing against /openapi.json"):
             door.schemathesis(here, max(cases // 500, 5))
         with points.point("the server has logged no fault of its own"):

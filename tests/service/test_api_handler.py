@@ -29,6 +29,24 @@ def test_every_slip_reaches_the_view(server, path):
     assert server.post(path, content=b"{}").json()["length"] == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/models", 200),
+        ("GET", "/v1/nothing/<script>", 404),
+        ("GET", "/v1/messages", 405),
+        ("GET", "/v1/refuse", 429),
+        ("OPTIONS", "/v1/models", 204),
+    ],
+)
+def test_sniffing_no_answer_can_be_taken_for_a_page(server, method, path, status):
+    with server.client() as client:
+        answer = client.request(method, path)
+
+    assert answer.status_code == status
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 def test_arguments_come_from_the_address(server):
     assert server.get("/v1/models/models/gemini-2.5-pro").json() == {"id": "models/gemini-2.5-pro"}
     assert server.get("/v1/models/models%2Fx").json() == {"id": "models/x"}

@@ -5,26 +5,19 @@ Then all that hajimi has printed, stored, backed up or shown is searched for the
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
-import html
 import json
 import re
 import sqlite3
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
-import aiohttp
 import httpx
 import pytest
 
-from proxy.dashboard.views import SOCKET_PATH
 from tests.canaries import (
     ADMIN,
     ALICE,
@@ -44,56 +37,20 @@ from tests.canaries import (
     THOUGHT,
     TOOL,
     URL_PASSWORD,
-    disguises,
     found,
 )
 from tests.databases import ABOUT_SQLITE
 from tests.forms import fields_of, logged_in, submit
 from tests.gemini import FakeGemini, answer, blocked, empty, error, garbage, picture, reset, sound, withheld
 from tests.gemini.replies import Raw
+from tests.service.looking import Run, Seen, crawl, folder_bytes, frames, revive
 from tests.service.tiny_process import until
 from tests.serving import NotStarted, Server, chat
 
 CHAT = "/v1/chat/completions"
 MODEL = "gemini-2.5-flash"
 NATIVE = f"/v1beta/models/{MODEL}"
-LARGEST_CRAWL = 400
 JSON = (("content-type", "application/json"),)
-
-
-@dataclass
-class Seen:
-    """Everything that came out, by where; answers to a member's own successful requests apart."""
-
-    texts: dict[str, bytes] = field(default_factory=dict)
-
-    def add(self, where: str, text: bytes | str) -> None:
-        self.texts[where] = self.texts.get(where, b"") + (text.encode() if isinstance(text, str) else text)
-
-    def around(self, name: str) -> dict[str, bytes]:
-        """Return what stands around the canary of this name, by where it was found."""
-        places: dict[str, bytes] = {}
-        for where, text in self.texts.items():
-            for disguise in disguises(CANARIES[name]):
-                if (at := text.find(disguise)) >= 0:
-                    places[where] = text[max(at - 150, 0) : at + 50]
-        return places
-
-
-@dataclass
-class Run:
-    gemini: FakeGemini
-    server: Server
-    seen: Seen = field(default_factory=Seen)
-
-    def ask(self, client: httpx.Client, method: str, path: str, **options) -> httpx.Response:
-        """Send one request; what a refusal says, in body, headers and reason phrase, is kept."""
-        response = client.request(method, path, **options)
-        head = f"{response.reason_phrase} {dict(response.headers)}"
-        self.seen.add("heads of answers", head)
-        if response.status_code >= 400:
-            self.seen.add(f"refusal of {method} {path.partition('?')[0][:40]}", response.content)
-        return response
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +93,6 @@ def everything(run: Run, folder: Path) -> Run:
     run.seen.add("backups after the end", folder_bytes(folder / "backups"))
     run.seen.add("process output", run.server.output)
     return run
-
-
-def folder_bytes(folder: Path) -> bytes:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.exists() else []
-    return b"\0".join(path.name.encode() + path.read_bytes() for path in files)
 
 
 # What members do
@@ -244,21 +196,6 @@ def broken_bodies() -> list[bytes]:
     ]
 
 
-def revive(run: Run) -> None:
-    """Enable every key again, and free the parked ones, as an admin does."""
-    reasons = "SELECT disabled_reason AS told FROM keys_key UNION ALL SELECT message FROM proxy_attempt"
-    rows = run.server.rows(f"{reasons} UNION ALL SELECT message FROM proxy_requestlog")
-    run.seen.add("reasons and messages", " ".join(row["told"] for row in rows))
-    run.server.write(
-        ("DELETE FROM keys_park", ()),
-        ("UPDATE keys_key SET disabled_by = '', disabled_reason = ''", ()),
-        ("UPDATE proxy_revision SET number = number + 1", ()),
-    )
-    run.gemini.clear()
-    with run.server.client(SHARED) as client:
-        assert until(lambda: client.post(CHAT, json=chat()).status_code == 200)
-
-
 def guess(run: Run) -> None:
     """Wrong passwords in every place, the right one in the wrong places."""
     forwarded = {"x-forwarded-for": "203.0.113.7"}
@@ -298,33 +235,11 @@ def guess(run: Run) -> None:
 # What the admin does
 
 
-@contextmanager
-def frames(run: Run, browser: httpx.Client) -> Iterator[None]:
-    """Keep everything that the dashboard's websocket says meanwhile."""
-    stop = threading.Event()
-    headers = {"origin": run.server.base_url}
-    headers["cookie"] = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-
-    async def listen() -> None:
-        address = run.server.base_url + SOCKET_PATH
-        async with aiohttp.ClientSession(headers=headers) as session, session.ws_connect(address) as socket:
-            while not stop.is_set():
-                with contextlib.suppress(TimeoutError):
-                    message = await socket.receive(timeout=0.5)
-                    run.seen.add("websocket frames", str(message.data))
-
-    thread = threading.Thread(target=lambda: asyncio.run(listen()))
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
-
-
 def administer(run: Run, browser: httpx.Client) -> None:
     """Add keys and a member by their forms, then look at every page that can be reached, and at the metrics."""
     pages = {
         "adding a key": submit(browser, "/admin/keys/key/add/", secret=PASTED, label="pasted"),
-        "importing keys": submit(browser, "/admin/keys/key/import/", text=f"{PASTED}\n{KEYS[0]}, AIzaBroken {GUESS}"),
+        "importing keys": submit(browser, "/admin/keys/key/import/", keys=f"{PASTED}\n{KEYS[0]}, AIzaBroken {GUESS}"),
         "adding a member": submit(browser, "/admin/keys/member/add/", name="Alice", password=ALICE),
         "searching a key": browser.get("/admin/keys/key/", params={"q": PASTED}, follow_redirects=True),
         "log export": browser.get("/admin/proxy/requestlog/export/"),
@@ -403,37 +318,6 @@ def start_badly(run: Run, folder: Path) -> None:
 
     with ThreadPoolExecutor(len(values)) as all_at_once:
         list(all_at_once.map(start, values))
-
-
-def crawl(run: Run, browser: httpx.Client) -> None:
-    """Follow every link of every page, once; what logs out or changes the language is left alone."""
-    waiting, met = ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/admin/"], set()
-    kinds: dict[str, int] = {}
-    while waiting and len(met) < LARGEST_CRAWL:
-        path = waiting.pop(0)
-        # A few pages of each kind are enough: rows differ by their numbers, lists by their filters.
-        kind = re.sub(r"\d+", "0", path.partition("?")[0]) + ("?" if "?" in path else "")
-        kinds[kind] = kinds.get(kind, 0) + 1
-        if path in met or kinds[kind] > 6:
-            continue
-        met.add(path)
-        page = browser.get(path, follow_redirects=True)
-        assert page.status_code < 500, (path, page.status_code)
-        run.seen.add(f"page {kind}", page.content)
-        if "text/html" in page.headers.get("content-type", ""):
-            found_links = re.findall(r'(?:href|src|action)="([^"#]+)', page.text)
-            links = (urljoin(str(page.url), html.unescape(link)) for link in found_links)
-            waiting += [relative(link) for link in links if is_ours(run, link)]
-    run.seen.add("how many pages were crawled", str(len(met)))
-
-
-def is_ours(run: Run, link: str) -> bool:
-    return link.startswith(run.server.base_url) and not re.search(r"/logout/|/language/|/static/", link)
-
-
-def relative(link: str) -> str:
-    parts = urlsplit(link)
-    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 # What must be so

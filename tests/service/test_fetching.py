@@ -7,7 +7,7 @@ import datetime
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from proxy.translation.chat import Inline, Link
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 HOST = "pictures.example"
+# Plain http on this machine; the one test about certificates speaks https.
+LOCAL = Reach(allowed=lambda ip: ip.is_loopback, schemes=frozenset({"http", "https"}))
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -44,9 +46,7 @@ class Pictures:
 
     @property
     def reach(self) -> Reach:
-        return Reach(
-            allowed=lambda ip: ip.is_loopback, resolve=self.resolve, ports=frozenset({self.port}), tls=self.tls
-        )
+        return replace(LOCAL, resolve=self.resolve, ports=frozenset({self.port}), tls=self.tls)
 
     def link(self, path: str, scheme: str = "http") -> Link:
         return Link(f"{scheme}://{HOST}:{self.port}{path}", place=path)
@@ -201,7 +201,7 @@ async def test_it_resolves_a_host_once_and_connects_to_that_address(pictures: Pi
     async def rebinding(host: str, port: int) -> Sequence[str]:
         return next(answers)
 
-    reach = Reach(allowed=lambda ip: ip.is_loopback, resolve=rebinding, ports=frozenset({pictures.port}))
+    reach = replace(pictures.reach, resolve=rebinding)
     link = pictures.link("/picture")
 
     await fetch([link], reach=reach)
@@ -216,7 +216,7 @@ async def test_a_host_that_answers_differently_the_second_time_is_checked_again(
     async def rebinding(host: str, port: int) -> Sequence[str]:
         return next(answers)
 
-    reach = Reach(allowed=lambda ip: ip.is_loopback, resolve=rebinding, ports=frozenset({pictures.port}))
+    reach = replace(pictures.reach, resolve=rebinding)
     await fetch([pictures.link("/picture")], reach=reach)
 
     with pytest.raises(Unfetchable, match=fetching.NOT_PUBLIC):
@@ -229,7 +229,7 @@ async def test_loopback_is_refused_unless_a_test_allows_it(pictures: Pictures) -
     reach = Reach(resolve=pictures.resolve, ports=frozenset({pictures.port}))
 
     with pytest.raises(Unfetchable, match=fetching.NOT_PUBLIC):
-        await fetch([pictures.link("/picture")], reach=reach)
+        await fetch([pictures.link("/picture", "https")], reach=reach)
 
     assert pictures.asked == [HOST]
     assert pictures.seen == []
@@ -297,7 +297,7 @@ async def test_a_slow_name_server_counts_too(pictures: Pictures) -> None:
         await asyncio.sleep(30)
         return []
 
-    reach = Reach(allowed=lambda ip: ip.is_loopback, resolve=never, ports=frozenset({pictures.port}))
+    reach = replace(pictures.reach, resolve=never)
 
     with pytest.raises(Unfetchable, match=fetching.TOO_SLOW):
         await fetch([pictures.link("/picture")], reach=reach, seconds=0.2)
@@ -322,7 +322,7 @@ async def test_a_name_that_does_not_resolve_is_told_like_a_private_one(pictures:
     async def unknown(host: str, port: int) -> Sequence[str]:
         raise OSError(-2, "Name or service not known")
 
-    reach = Reach(allowed=lambda ip: ip.is_loopback, resolve=unknown, ports=frozenset({pictures.port}))
+    reach = replace(pictures.reach, resolve=unknown)
 
     with pytest.raises(Unfetchable, match=fetching.NOT_PUBLIC):
         await fetch([pictures.link("/picture")], reach=reach)

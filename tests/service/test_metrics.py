@@ -142,6 +142,19 @@ def test_only_admins_may_read_it(serve: Serve) -> None:
         assert "hajimi_" not in response.text
 
 
+@pytest.mark.parametrize(
+    "credential",
+    ["\xff", "ü", "====", "x", base64.b64encode(b"\xff:x").decode(), base64.b64encode(b"ad\0min:x").decode()],
+)
+def test_a_broken_credential_is_refused_and_breaks_nothing(serve: Serve, credential: str) -> None:
+    server = serve()
+
+    answer = scrape(server, headers={"authorization": f"Basic {credential}".encode("latin-1")})
+
+    assert answer.status_code == 401
+    assert "Traceback" not in server.output
+
+
 def test_an_admin_who_is_signed_in_may_read_it_in_the_browser(serve: Serve) -> None:
     server = serve()
     with server.client("", follow_redirects=True) as client:

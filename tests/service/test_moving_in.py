@@ -101,6 +101,15 @@ def test_the_originals_settings_json_moves_in(move: Move, tmp_path: Path) -> Non
     assert (now.search_mode, now.search_prompt) == (True, "Look it up.")
 
 
+def test_ssrf_an_account_whose_token_uri_leads_elsewhere_does_not_move_in(move: Move, tmp_path: Path) -> None:
+    both = json.dumps([account("one", token_uri="http://127.0.0.1:8080/token"), account("two")])
+
+    told = move("hajimi", settings_json(tmp_path / "settings.json", GOOGLE_CREDENTIALS_JSON=both))
+
+    assert told["keys"] == counts(3, 0, 1)
+    assert "1 service accounts cannot be used: their token_uri is not Google's." in told["notes"]
+
+
 def test_moving_in_twice_adds_nothing(move: Move, tmp_path: Path) -> None:
     file = settings_json(tmp_path / "settings.json")
     move("hajimi", file)
@@ -219,6 +228,15 @@ def test_gemini_balances_variables_move_in_too(move: Move, tmp_path: Path) -> No
     told = move("gemini-balance", file)
 
     assert (told["keys"]["added"], told["members"]["added"], told["settings"]["added"]) == (2, 1, 1)
+
+
+def test_a_list_nested_too_deep_is_no_list_and_breaks_nothing(move: Move, tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"API_KEYS": "[" * 100_000, "MAX_RETRIES": "4"}))
+
+    told = move("gemini-balance", file)
+
+    assert (told["keys"], told["settings"]["added"]) == (counts(0, 0, 1), 1)
 
 
 def test_settings_of_gemini_balance_that_mean_nothing_here_are_named(move: Move, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.databases import ABOUT_SQLITE
 from tests.service.houses import house
 from tests.service.test_moving_in import one_api
+from tests.service.test_pages import framers
 from tests.serving import ADMIN_PASSWORD, Server, chat, events_of
 
 HOST = "owner-chat.hf.space"
@@ -46,10 +47,12 @@ def test_the_status_page_shows_the_public_address_and_opens_the_admin_in_a_new_t
     assert re.search(r'<a href="/admin/" target="_blank"', page.text)
 
 
-def test_the_spaces_own_page_may_show_it_in_a_frame_and_the_admin_stays_out_of_frames(visitor):
+def test_clickjacking_only_the_platforms_site_and_this_space_may_frame_it_and_nobody_the_admin(visitor):
     status, admin = visitor.get("/").headers, visitor.get("/admin/login/").headers
 
-    assert "https://huggingface.co" in status["content-security-policy"]
+    # Other Spaces (*.hf.space) are anybody's.
+    assert framers(status["content-security-policy"]) == ["'self'", "https://huggingface.co", f"https://{HOST}"]
+    assert framers(admin["content-security-policy"]) == ["'none'"]
     assert "x-frame-options" not in status
     assert admin["x-frame-options"] == "DENY"
 

@@ -178,5 +178,5 @@ def test_what_is_searched_and_filtered_for_is_shown_harmlessly(poisoned: House) 
         for path in lists:
             for name in ("q", "o", "p", "e", SCRIPT, "model", "outcome", "member", "_changelist_filters", "_popup"):
                 page = admin.get(f"/admin/{path}/", params={name: SCRIPT}, follow_redirects=True)
-                assert page.status_code in {200, 400, 403, 404}, (path, name)
+                assert page.status_code == 200, (path, name)
                 assert not BROKEN_OUT.search(page.text), (path, name)

@@ -398,7 +398,7 @@ def test_an_account_stored_with_a_key_that_cannot_be_read_is_refused_with_that_r
     first, *lines, last = info["private_key"].splitlines()
 
     with pytest.raises(Refused) as raised:
-        fetch_token(json.dumps(info | {"private_key": "\n".join([first, *lines[:3], last])}))
+        fetch_token(json.dumps(info | {"private_key": "\n".join([first, *lines[:3], last])}), fake.url)
 
     assert raised.value.status == 401
     assert b"its private_key cannot be read" in raised.value.body
@@ -428,3 +428,24 @@ def test_no_part_of_an_account_is_stored_or_printed_in_clear(fake: FakeGemini, v
     assert line.encode() not in server.stored()
     assert line not in server.output
     assert not any(token in server.output for token in fake.vertex.tokens)
+
+
+def test_ssrf_an_account_whose_token_uri_leads_elsewhere_stops_the_start(
+    fake: FakeGemini, vertex: Callable[..., Server]
+) -> None:
+    with pytest.raises(NotStarted) as raised:
+        vertex(GOOGLE_CREDENTIALS_JSON=account(fake), VERTEX_BASE_URL="")
+
+    assert "GOOGLE_CREDENTIALS_JSON cannot be used (service account 1 has a token_uri that is not Google's)" in str(
+        raised.value
+    )
+    assert fake.vertex.fetches == []
+
+
+def test_ssrf_an_account_stored_with_another_token_uri_is_asked_nothing_and_refused(fake: FakeGemini) -> None:
+    with pytest.raises(Refused) as raised:
+        fetch_token(account(fake))
+
+    assert raised.value.status == 401
+    assert b"token_uri that is not Google's" in raised.value.body
+    assert fake.vertex.fetches == []

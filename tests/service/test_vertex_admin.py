@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from keys import vault
@@ -102,3 +103,31 @@ def test_vertex_credentials_are_probed_by_counting_a_word(settings: Any) -> None
         assert [call.method for call in gemini.calls] == ["countTokens", "countTokens"]
     assert list(Key.objects.order_by("pk").values_list("disabled_by", flat=True)) == ["", "google"]
     assert "2 keys probed" in out.getvalue()
+
+
+METADATA = "http://169.254.169.254/computeMetadata/v1/token"
+
+
+def test_ssrf_an_admin_cannot_paste_an_account_whose_token_uri_leads_elsewhere(admin_client: Client) -> None:
+    pasted = json.dumps(account(token_uri=METADATA))
+
+    for shown in (
+        add(admin_client, pasted),
+        admin_client.post("/admin/keys/key/import/", {"keys": pasted}, follow=True).content.decode(),
+    ):
+        assert "token_uri that is not Google" in shown
+    assert not Key.objects.exists()
+
+
+def test_the_field_of_a_key_says_where_a_service_account_gets_its_tokens(admin_client: Client) -> None:
+    page = admin_client.get("/admin/keys/key/add/").content.decode()
+
+    assert "gets its tokens over https from Google" in page
+    assert "servers only, or from the host of VERTEX_BASE_URL" in page
+
+
+def test_ssrf_the_command_line_cannot_import_one_either(tmp_path: Path) -> None:
+    (tmp_path / "account.json").write_text(json.dumps(account(token_uri=METADATA)))
+
+    with pytest.raises(CommandError, match="token_uri that is not Google's"):
+        call_command("import_keys", str(tmp_path / "account.json"))

@@ -13,7 +13,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.accounts import TOKEN_URI, BadAccount, is_like_accounts, parse, parse_each, read
+from keys.accounts import (
+    TOKEN_URI,
+    BadAccount,
+    check_token_servers,
+    is_like_accounts,
+    is_token_server,
+    parse,
+    parse_each,
+    read,
+)
 from tests.gemini.vertex import pem_keys
 
 PEM = pem_keys()[0]
@@ -108,6 +117,7 @@ WRONG = {
     f"{ONE}{json.dumps(account(private_key=PEM.replace(A_LINE, 'é')))}": "service account 2 has a private_key",
     json.dumps(account(project_id="a/b")): "project_id",
     json.dumps(account(token_uri="ftp://x")): "token_uri",
+    json.dumps(account(client_email="\ud800")): "not valid Unicode",
     f"{ONE}{json.dumps(account(private_key=None))}": "service account 2 lacks private_key",
 }
 
@@ -147,3 +157,66 @@ def test_one_broken_account_costs_the_others_nothing_where_each_is_read_on_its_o
     accounts, faults = parse_each(text, first=7)
 
     assert (len(accounts), tuple(map(str, faults))) == (whole, told)
+
+
+OURS = "http://vertex.inside:8080/v1"
+
+
+@pytest.mark.parametrize(
+    ("address", "vertex_url"),
+    [
+        (TOKEN_URI, ""),
+        (TOKEN_URI, OURS),
+        ("https://accounts.google.com/o/oauth2/token", ""),
+        ("https://www.googleapis.com/oauth2/v4/token", ""),
+        ("https://OAuth2.GoogleAPIs.com:443/token", ""),
+        ("http://vertex.inside:9000/token", OURS),
+        ("https://vertex.inside/token", OURS),
+        ("http://127.0.0.1:9/token", "http://127.0.0.1:8000"),
+    ],
+)
+def test_tokens_come_from_google_over_https_or_from_the_host_of_a_vertex_of_ones_own(
+    address: str, vertex_url: str
+) -> None:
+    assert is_token_server(address, vertex_url)
+    check_token_servers(parse(json.dumps(account(token_uri=address))), vertex_url)
+
+
+@pytest.mark.parametrize("vertex_url", ["", OURS, "https://aiplatform.googleapis.com"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://oauth2.googleapis.com/token",
+        "http://accounts.google.com/token",
+        "https://evil.example/token",
+        "https://googleapis.com.evil.example/token",
+        "https://evilgoogleapis.com/token",
+        "https://evil.example/?https://oauth2.googleapis.com/token",
+        "https://evil.example#.googleapis.com/token",
+        "https://oauth2.googleapis.com@evil.example/token",
+        "https://oauth2.googleapis.com:443@evil.example/token",
+        "https://evil.example\\.googleapis.com/token",
+        "https://oauth2.googleapis.com:8443/token",
+        "https://sites.google.com/token",
+        "http://127.0.0.1/token",
+        "http://localhost:7860/token",
+        "http://169.254.169.254/computeMetadata/v1/token",
+        "http://metadata.google.internal/computeMetadata/v1/token",
+        "http://[::1]/token",
+        "http://vertex.inside@127.0.0.1/token",
+        "http://127.0.0.1\\@vertex.inside/token",
+        "http://[vertex.inside/token",
+        "http://aiplatform.googleapis.com/token",
+    ],
+)
+def test_ssrf_by_a_token_uri_leads_nowhere(address: str, vertex_url: str) -> None:
+    assert not is_token_server(address, vertex_url)
+
+
+def test_the_account_whose_token_uri_leads_elsewhere_is_named_by_its_number() -> None:
+    accounts = parse(ONE + json.dumps(account("two", token_uri="https://canary.example/")))
+
+    with pytest.raises(BadAccount, match="service account 2 has a token_uri that is not Google's") as raised:
+        check_token_servers(accounts)
+
+    assert "canary" not in str(raised.value)

@@ -124,3 +124,34 @@ def test_an_answer_without_text_is_judged_by_how_it_ends(
     translator.feed(event("", reason))
 
     assert (translator.outcome(), translator.visible, translator.malformed) == (outcome, is_visible, malformed)
+
+
+KEY = "AIzaSyA1234567890abcdefghijklmnopqrstuv"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            {"promptFeedback": {"blockReason": "OTHER", "blockReasonMessage": f"api_key:{KEY} may not"}},
+            {"promptFeedback": {"blockReason": "OTHER", "blockReasonMessage": "api_key:*** may not"}},
+        ),
+        (
+            {"candidates": [{"finishReason": "SAFETY", "finishMessage": f"{KEY} stopped"}]},
+            {"candidates": [{"finishReason": "SAFETY", "finishMessage": "*** stopped"}]},
+        ),
+        # What is no text, or is an answer, stays as it came.
+        (
+            {"promptFeedback": [KEY], "candidates": [None, {"finishReason": "STOP", "finishMessage": 7}]},
+            {"promptFeedback": [KEY], "candidates": [None, {"finishReason": "STOP", "finishMessage": 7}]},
+        ),
+        (event(KEY, "STOP"), event(KEY, "STOP")),
+    ],
+)
+def test_what_google_says_of_a_block_or_an_end_is_passed_on_without_our_keys(
+    said: dict[str, Any], told: dict[str, Any]
+) -> None:
+    [delta] = NativeTranslator().feed(said)
+
+    assert isinstance(delta, EventDelta)
+    assert delta.event == told

@@ -120,6 +120,9 @@ def test_anything_a_client_sends_can_be_digested(text: str) -> None:
         ("authorization: bearer ya29.a0Af-_x", "authorization: bearer ***"),
         ("x-goog-api-key: s3cret, x", "x-goog-api-key: ***, x"),
         ("token ya29.a0Af-_x.y ended", "token *** ended"),
+        # What a service account's key has signed, and such a head alone.
+        ("Invalid JWT: eyJhbGciOiJS.eyJpc3MiOiJy.c2ln-_ (2)", "Invalid JWT: *** (2)"),
+        ("eyJhbGciOiJS is a word", "eyJhbGciOiJS is a word"),
         ("AQ.Ab8RN6LqXYZ-_0123456789 is bad", "*** is bad"),
         ("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\nrest", "***\nrest"),
         ("API key not valid. Please pass a valid API key.", "API key not valid. Please pass a valid API key."),
