@@ -19,7 +19,7 @@ from proxy.large import aside
 from proxy.relay import Ask, Body
 from proxy.runtime import Runtime
 from proxy.signatures import Signatures
-from proxy.translation import vertex
+from proxy.translation import served, vertex
 from proxy.translation.chat import Chat
 from proxy.translation.invalid import Invalid
 from proxy.translation.media import links, with_fetched
@@ -60,7 +60,8 @@ async def ask_for(
     """Return what the relay is asked for ``chat``. Raises BadRequest when no body can be built for it."""
     signatures = request.house.signatures
     behaviour, ids = runtime.behaviour, call_ids(chat)
-    found = await signatures.find(ids, request.started) if ids else {}
+    kept = [*ids, *served.keys(chat)] if chat.web_search or resolved.search else ids
+    found = await signatures.find(kept, request.started) if kept else {}
     body = await _body(request, _Maker(chat, resolved, runtime, _options(resolved, runtime, found)))
     return Ask(
         request_id=request.request_id,

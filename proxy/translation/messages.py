@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from proxy.translation import calls, media, reading
+from proxy.translation import calls, media, reading, served
 from proxy.translation.invalid import Invalid, Term, _, shown
 from proxy.translation.reading import Document
 from proxy.translation.turns import Inline, Message, Part, Role, Text
@@ -67,7 +67,7 @@ def _answer(message: Document, parts: tuple[Part, ...], place: str) -> tuple[Par
     parts = _signed(tuple(map(_without_images, parts)), calls.signature(message, place), alone=not made)
     pictures = reading.items(message.get("images"), f"{place}.images")
     images = tuple(_part(each, f"{place}.images[{index}]") for index, each in enumerate(pictures))
-    return (*parts, *images, *made)
+    return served.placed((*parts, *images, *made), calls.server_parts(message, place))
 
 
 def _signed(parts: tuple[Part, ...], signature: str | None, *, alone: bool) -> tuple[Part, ...]:

@@ -73,7 +73,19 @@ class ToolResult:
     name: str | None = None
 
 
-Part = Text | Inline | Link | ToolCall | ToolResult
+@dataclass(frozen=True, slots=True)
+class ServerPart:
+    """A part of Gemini's about a tool that ran at Google's, ``wire`` as it came.
+
+    ``at`` is how many characters of its answer's text came before, ``calls`` how many of its calls of functions.
+    """
+
+    wire: Mapping[str, Any]
+    at: int = 0
+    calls: int = 0
+
+
+Part = Text | Inline | Link | ToolCall | ToolResult | ServerPart
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from proxy.translation.reply import (
     AnnotationsDelta,
     FinishDelta,
     MediaDelta,
+    ServedDelta,
     SignatureDelta,
     TextDelta,
     ThoughtDelta,
@@ -130,6 +131,8 @@ class Reading:
         self.said = ""
         self.calls: list[Call] = []
         self.signature: str | None = None
+        self.served: list[dict[str, Any]] = []
+        self.has_text = self.is_mixed = False
         self.media: list[str] = []
         self.quotes: list[tuple[str, str]] = []
         self.reason: Any = None
@@ -141,11 +144,14 @@ class Reading:
             for candidate in event.get("candidates", []):
                 assert candidate.get("index", 0) == 0
                 self.reason = candidate.get("finishReason") or self.reason
+                self.has_text = False
                 for part in candidate.get("content", {}).get("parts", []):
                     self.read(part)
                 self.quotes += quotes_in(candidate)
         if not self.text.strip() and not self.calls and not self.media:
             self.text = ""
+        if self.is_mixed or not self.visible:
+            self.signature = None
 
     def read(self, part: dict[str, Any]) -> None:
         if part.get("thought"):
@@ -154,7 +160,15 @@ class Reading:
         self.text += part.get("text", "")
         self.said += part.get("text", "")
         if "text" in part:
+            # A client sends all text back as one: what signed a part of it can not go with the whole.
+            self.is_mixed = self.is_mixed or bool(part["text"] and self.has_text)
+            self.has_text = self.has_text or bool(part["text"])
             self.signature = part.get("thoughtSignature") or self.signature
+        if "executableCode" in part:
+            self.is_mixed = True
+        if "toolCall" in part or "toolResponse" in part:
+            self.served.append(part)
+            self.has_text = False
         if code := part.get("executableCode", {}).get("code"):
             self.text += f"\n```python\n{code.rstrip()}\n```\n"
         if output := part.get("codeExecutionResult", {}).get("output"):
@@ -208,7 +222,9 @@ def assert_same(translator: Translator, deltas: list[Any], reading: Reading) -> 
     assert translator.ended is bool(reading.reason or reading.block)
     assert_same_calls([delta for delta in deltas if isinstance(delta, ToolCallDelta)], reading.calls)
     signatures = [delta.signature for delta in deltas if isinstance(delta, SignatureDelta)]
-    assert signatures == ([reading.signature] if reading.signature and reading.visible else [])
+    assert signatures == ([reading.signature] if reading.signature else [])
+    kept = [part.wire for delta in deltas if isinstance(delta, ServedDelta) for part in delta.parts]
+    assert kept == (reading.served if reading.visible else [])
     usage = usage_document(translator.usage)
     flat = {**usage, **usage["prompt_tokens_details"], **usage["completion_tokens_details"]}
     assert {name: flat[name] for name in reading.usage} == reading.usage
@@ -277,9 +293,9 @@ def test_the_chunks_of_a_recorded_answer_add_up_to_its_document(name: str):
         streamed = [item for delta in deltas for item in delta.get(field, [])]
         whole = choice["message"].get(field, [])
         assert [item | {"index": None} for item in streamed] == [item | {"index": None} for item in whole]
-    assert [delta["extra_content"] for delta in deltas if "extra_content" in delta] == (
-        [choice["message"]["extra_content"]] if "extra_content" in choice["message"] else []
-    )
+    streamed_extra = [delta["extra_content"]["google"] for delta in deltas if "extra_content" in delta]
+    whole_extra = choice["message"].get("extra_content", {}).get("google", {})
+    assert {name: value for extra in streamed_extra for name, value in extra.items()} == whole_extra
     assert chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"]
     assert document["usage"] == usage_document(translator.usage)
 
