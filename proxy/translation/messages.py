@@ -160,14 +160,19 @@ def _without_images(part: Part) -> Part:
 
 
 def without_data_images(text: str) -> str:
-    """Return an answer without the pictures we put into it as ``![..](data:..)``, which clients send back as text."""
+    """Return an answer without the pictures and sounds we put into it, which clients send back as text.
+
+    Those are ``![..](data:..)``, and for what is no picture links like ``[audio](data:audio/..)``.
+    """
     kept: list[str] = []
     start = 0
     at = text.find("](data:")
     while at >= 0 and (end := text.find(")", at)) >= 0:
-        opening = text.rfind("![", start, at)
-        is_picture = opening >= 0 and "]" not in text[opening + 2 : at]
-        kept.append(text[start : opening if is_picture else end + 1])
+        opening = text.rfind("[", start, at)
+        label = text[opening + 1 : at]
+        is_picture = opening > start and text[opening - 1] == "!"
+        is_media = opening >= 0 and "]" not in label and text.startswith(f"](data:{label}/", at)
+        kept.append(text[start : opening - is_picture if is_picture or is_media else end + 1])
         start = end + 1
         at = text.find("](data:", start)
     return "".join(kept) + text[start:] if kept else text
