@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import string
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ from proxy.translation.media import links, with_fetched
 from proxy.translation.profiles import Resolved
 from proxy.translation.reply import Translator
 from proxy.translation.request import Options, build, call_ids, tool_names
+from proxy.translation.turns import ToolCall
 
 LETTERS: Final = string.ascii_letters + string.digits
 
@@ -75,17 +76,18 @@ async def ask_for(
         count=chat.n,
         stream=chat.stream,
         upstream_stream=chat.stream and not behaviour.fake_streaming,
-        translator=_translators(chat, ids, signatures),
+        translator=_translators(chat, signatures),
         has_tools=bool(chat.tools),
         vertex=vertex.extras(chat, resolved),
     )
 
 
-def _translators(chat: Chat, ids: Collection[str], signatures: Signatures) -> Callable[[], Translator]:
+def _translators(chat: Chat, signatures: Signatures) -> Callable[[], Translator]:
     """Return what makes the translator of each attempt."""
     if not chat.tools:
         return Translator
-    names, earlier = tool_names(chat), frozenset(ids)
+    parts = (part for message in chat.messages for part in message.parts)
+    names, earlier = tool_names(chat), frozenset(part.id for part in parts if isinstance(part, ToolCall))
 
     def taken(call_id: str) -> bool:
         return call_id in earlier or call_id in signatures

@@ -91,7 +91,7 @@ def test_the_search_prompt_follows_the_user_s_words(stage: House, ask: Any) -> N
 
 def test_found_pages_are_listed_but_not_inside_json(stage: House, ask: Any) -> None:
     listed = ask(found("It rains."), web_search_options={})["content"]
-    in_json = ask(answer('{"rain":true}', extra=FOUND), web_search_options={}, response_format={"type": "json_object"})
+    in_json = ask(found('{"rain":true}'), web_search_options={}, response_format={"type": "json_object"})
 
     assert listed == "It rains.\n\n---\n1. [Rain](https://example.org/rain)\n"
     assert in_json["content"] == '{"rain":true}'
@@ -119,9 +119,11 @@ def test_old_functions_are_called_in_the_old_form(ask: Any) -> None:
 
 
 def test_an_id_that_another_call_of_the_chat_has_is_not_given_again(ask: Any) -> None:
+    made = {"id": "mine", "type": "function", "function": {"name": "f"}}
+    signed = {"extra_content": {"google": {"thought_signature": "Y2FsbA=="}}}
     earlier = [
         HI,
-        {"role": "assistant", "tool_calls": [{"id": "mine", "type": "function", "function": {"name": "f"}}]},
+        {"role": "assistant", "tool_calls": [made | signed]},
         {"role": "tool", "tool_call_id": "mine", "content": "ok"},
     ]
 
