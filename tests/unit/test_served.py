@@ -20,7 +20,10 @@ from tests.shared import needs_shared
 MODEL = "gemini-3-flash-preview"
 HI = {"role": "user", "content": "Hi"}
 SEARCHED: dict[str, Any] = {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "args": {"queries": ["x"]}, "id": "s1"}}
-FOUND: dict[str, Any] = {"toolResponse": {"toolType": "GOOGLE_SEARCH_WEB", "response": {}, "id": "s1"}, "thoughtSignature": "Zm91bmQ="}
+FOUND: dict[str, Any] = {
+    "toolResponse": {"toolType": "GOOGLE_SEARCH_WEB", "response": {}, "id": "s1"},
+    "thoughtSignature": "Zm91bmQ=",
+}
 CALLED = {"functionCall": {"name": "f", "args": {}, "id": "c1"}, "thoughtSignature": "Y2FsbA=="}
 ALSO = {"functionCall": {"name": "f", "args": {"x": 1}, "id": "c2"}}
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
