@@ -19,6 +19,7 @@ Part = dict[str, Any]
 _NUMBERED: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 _UNSPECIFIED: Final = ("FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_FENCES: Final = re.compile(r"`{3,}")
 _INK: Final = re.compile(r"[^\s\u200b-\u200d\u2060\ufeff]")
 
 
@@ -125,7 +126,9 @@ class Candidate:
     def _fenced(self, language: str, text: object, part: Part) -> list[Delta]:
         if not isinstance(text, str) or not text:
             return []
-        fenced = f"\n```{language}\n{text.rstrip()}\n```\n"
+        # A fence must be longer than any that stands inside it.
+        fence = "`" * max([3, *(len(run) + 1 for run in _FENCES.findall(text))])
+        fenced = f"\n{fence}{language}\n{text.rstrip()}\n{fence}\n"
         if part.get("thought"):
             return [ThoughtDelta(fenced, self.index)]
         self._keepsakes.mixed()
