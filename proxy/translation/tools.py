@@ -108,7 +108,10 @@ def _read_choice(value: Any, place: str) -> ToolChoice | None:
     if choice.get("type") == "allowed_tools":
         return _allowed(choice, place)
     if place == "tool_choice" and choice.get("type") not in (None, "function"):
-        raise _unknown_choice(choice.get("type"), f"{place}.type")
+        words, value = Term("function, allowed_tools"), shown(choice.get("type"))
+        raise Invalid.at(
+            "tool_choice.type", _('%(param)s must be one of %(words)s, not "%(value)s".'), words=words, value=value
+        )
     return ToolChoice("required", (_chosen_name(choice, place),))
 
 
