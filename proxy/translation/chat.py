@@ -29,6 +29,7 @@ def parse(document: object) -> Chat:
         raise Invalid(_("The request body must be a JSON object."))
     extras = Extras(document)
     thinking = extras.thinking()
+    web_search_at = extras.web_search()
     offer = tools.read(document)
     json_mode, json_schema = structured.read(document)
     stream = reading.flag(document.get("stream"), "stream")
@@ -53,7 +54,8 @@ def parse(document: object) -> Chat:
         thinking_level=thinking.level,
         include_thoughts=thinking.include,
         safety_settings=extras.safety_settings(),
-        web_search=extras.web_search(),
+        web_search=bool(web_search_at),
+        web_search_at=web_search_at,
         cached_content=extras.cached_content(),
         tools=offer.tools,
         tool_choice=offer.choice,
