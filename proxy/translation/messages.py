@@ -11,7 +11,7 @@ from proxy.translation.invalid import Invalid, Term, _, shown
 from proxy.translation.reading import Document
 from proxy.translation.turns import Inline, Message, Part, Role, Text
 
-_ROLES: Final = {
+ROLES: Final = {
     "system": Role.SYSTEM,
     "developer": Role.SYSTEM,
     "user": Role.USER,
@@ -48,14 +48,14 @@ def _message(value: Any, place: str) -> Message:
 
 
 def _role(word: str, place: str) -> Role:
-    if word not in _ROLES:
+    if word not in ROLES:
         raise Invalid.at(
             place,
             _('%(param)s must be one of %(words)s, not "%(value)s".'),
-            words=Term(", ".join(_ROLES)),
+            words=Term(", ".join(ROLES)),
             value=shown(word),
         )
-    return _ROLES[word]
+    return ROLES[word]
 
 
 def _answer(message: Document, parts: tuple[Part, ...], place: str) -> tuple[Part, ...]:
