@@ -165,6 +165,8 @@ def test_what_a_search_beside_functions_left_is_sent_back_in_its_place(stage: Ho
     assert [one["part"] for one in extra["server_parts"]] == [SEARCH, RESULT]
     if not keeps:
         del message["extra_content"]
+        # What is kept in memory alone would be gone.
+        stage.server.restart()
     [called] = message["tool_calls"]
     result = {"role": "tool", "tool_call_id": called["id"], "content": "{}"}
 
@@ -174,3 +176,34 @@ def test_what_a_search_beside_functions_left_is_sent_back_in_its_place(stage: Ho
     called_part = spoken["parts"].pop()
     assert spoken["parts"] == [SEARCH, RESULT]
     assert called_part["thoughtSignature"] == "Y2FsbA=="
+
+
+def test_anthropic_s_and_newer_clients_lose_nothing_of_a_search_beside_functions(stage: House) -> None:
+    parts = (SEARCH, RESULT, call() | {"thoughtSignature": "Y2FsbA=="})
+    asked: dict[str, Any] = {"model": FLASH_3, "max_tokens": 9000, "messages": [HI]}
+    asked |= {
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}, {"type": "web_search_20250305", "name": "s"}]
+    }
+    stage.clear().gemini.replies(answer("", parts=parts), "It rains.", answer("", parts=parts), "It rains.")
+
+    with stage.server.client() as client:
+        [used] = [block for block in post(client, "/v1/messages", asked)["content"] if block["type"] == "tool_use"]
+        told = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": used["id"], "content": "{}"}]}
+        spoken = {"role": "assistant", "content": [used]}
+        post(client, "/v1/messages", asked | {"messages": [HI, spoken, told]})
+        wish: dict[str, Any] = {"model": FLASH_3, "input": "Hi", "tools": [{"type": "web_search"}]}
+        wish["tools"].append({"type": "function", "name": "f", "parameters": {"type": "object"}})
+        [item] = [each for each in post(client, "/v1/responses", wish)["output"] if each["type"] == "function_call"]
+        output = {"type": "function_call_output", "call_id": item["call_id"], "output": "{}"}
+        post(client, "/v1/responses", wish | {"input": [{"role": "user", "content": "Hi"}, item, output]})
+
+    for body in stage.gemini.bodies[1::2]:
+        _user, spoken, _result = body["contents"]
+        assert spoken["parts"][:2] == [SEARCH, RESULT]
+        assert spoken["parts"][2]["thoughtSignature"] == "Y2FsbA=="
+
+
+def post(client: Any, path: str, body: dict[str, Any]) -> Any:
+    told = client.post(path, json=body)
+    assert told.status_code == 200, told.text
+    return told.json()
