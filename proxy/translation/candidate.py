@@ -72,6 +72,9 @@ class Candidate:
     def _part(self, part: Part, number: int) -> list[Delta]:
         if len(part) == 1 and "text" in part:
             return self._text(part, number)
+        if part.keys() == {"thoughtSignature"}:
+            # An empty text may be left out.
+            self._keepsakes.said("", _signature(part))
         deltas: list[Delta] = []
         for kind in part:
             if read := _PART_KINDS.get(kind):

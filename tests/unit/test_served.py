@@ -149,6 +149,10 @@ def test_the_signature_of_a_text_in_pieces_goes_with_the_whole_text() -> None:
     assert deltas == [TextDelta("a"), TextDelta("b"), SignatureDelta("c2ln"), FinishDelta(Finish.STOP)]
 
 
+def test_a_signature_may_come_without_any_text() -> None:
+    assert deltas_of([said("a")], [{"thoughtSignature": "c2ln"}])[1] == SignatureDelta("c2ln")
+
+
 @pytest.mark.parametrize(
     "parts",
     [
