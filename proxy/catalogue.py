@@ -125,4 +125,4 @@ def _is_sane_first(name: str) -> bool:
 def _has_search_twin(resolved: Resolved) -> bool:
     profile = resolved.profile
     makes_text = profile.is_chat and not (profile.is_image or profile.is_tts or profile.is_embedding)
-    return makes_text and profile.search and not resolved.search and not resolved.name.startswith("gemma")
+    return makes_text and profile.search and not resolved.search

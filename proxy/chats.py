@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import string
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,13 +19,14 @@ from proxy.large import aside
 from proxy.relay import Ask, Body
 from proxy.runtime import Runtime
 from proxy.signatures import Signatures
-from proxy.translation import vertex
+from proxy.translation import served, vertex
 from proxy.translation.chat import Chat
 from proxy.translation.invalid import Invalid
 from proxy.translation.media import links, with_fetched
 from proxy.translation.profiles import Resolved
 from proxy.translation.reply import Translator
 from proxy.translation.request import Options, build, call_ids, tool_names
+from proxy.translation.turns import ToolCall
 
 LETTERS: Final = string.ascii_letters + string.digits
 
@@ -60,7 +61,8 @@ async def ask_for(
     """Return what the relay is asked for ``chat``. Raises BadRequest when no body can be built for it."""
     signatures = request.house.signatures
     behaviour, ids = runtime.behaviour, call_ids(chat)
-    found = await signatures.find(ids, request.started) if ids else {}
+    kept = [*ids, *served.keys(chat)] if chat.web_search or resolved.search else ids
+    found = await signatures.find(kept, request.started) if kept else {}
     body = await _body(request, _Maker(chat, resolved, runtime, _options(resolved, runtime, found)))
     return Ask(
         request_id=request.request_id,
@@ -74,17 +76,18 @@ async def ask_for(
         count=chat.n,
         stream=chat.stream,
         upstream_stream=chat.stream and not behaviour.fake_streaming,
-        translator=_translators(chat, ids, signatures),
+        translator=_translators(chat, signatures),
         has_tools=bool(chat.tools),
         vertex=vertex.extras(chat, resolved),
     )
 
 
-def _translators(chat: Chat, ids: Collection[str], signatures: Signatures) -> Callable[[], Translator]:
+def _translators(chat: Chat, signatures: Signatures) -> Callable[[], Translator]:
     """Return what makes the translator of each attempt."""
     if not chat.tools:
         return Translator
-    names, earlier = tool_names(chat), frozenset(ids)
+    parts = (part for message in chat.messages for part in message.parts)
+    names, earlier = tool_names(chat), frozenset(part.id for part in parts if isinstance(part, ToolCall))
 
     def taken(call_id: str) -> bool:
         return call_id in earlier or call_id in signatures

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.openapi_schemas import SCHEMAS, named
+from proxy.openapi_schemas import SCHEMAS
+from proxy.openapi_shapes import named
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"

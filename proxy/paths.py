@@ -20,21 +20,24 @@ VERSIONS: Final = NATIVE_VERSIONS | {"v1"}
 HEADS: Final = frozenset(
     {"models", "chat", "completions", "embeddings", "images", "audio", "messages", "responses", "moderations"}
 )
+# Where Google's clients send files; the version comes after it.
+UPLOAD: Final = "upload"
 PASTED: Final = ("chat", "completions")
 MODELS: Final = "/v1/models"
 
 
 def is_api(path: str) -> bool:
     """Tell whether ``path`` belongs to the API; anything else is a page."""
-    first = path.lstrip("/").partition("/")[0]
-    return first in VERSIONS or first in HEADS
+    first, second, *_rest = [*path.lstrip("/").split("/", 2), ""]
+    return first in VERSIONS or first in HEADS or (first == UPLOAD and second in VERSIONS)
 
 
 def normalise(path: str) -> str:
     """Return the one spelling of ``path`` that the API's table uses.
 
-    Slashes are single and none trails; a missing version is v1; of several the last one counts; what was pasted
-    before an endpoint (``/v1/chat/completions`` as a base URL, Google's ``openai``) is dropped.
+    Slashes are single and none trails; a missing version is v1; of several the last one counts; Google's ``upload``
+    before one is dropped, and so is what was pasted before an endpoint (``/v1/chat/completions`` as a base URL,
+    Google's ``openai``).
     """
     segments = [segment for segment in path.split("/") if segment]
     version = "v1"
@@ -43,6 +46,8 @@ def normalise(path: str) -> str:
             version = segments.pop(0)
         elif segments[0] == "openai" and segments[1:2]:
             version = "v1"
+            del segments[0]
+        elif segments[0] == UPLOAD and segments[1:2] and segments[1] in VERSIONS:
             del segments[0]
         elif _is_pasted_base(segments):
             version = "v1"

@@ -25,7 +25,8 @@ from proxy.journal import Journal, Record, UsageDelta
 from proxy.live import Live
 from proxy.runtime import Runtime
 from proxy.signatures import Signatures
-from proxy.translation.reply import Delta, ToolCallDelta, Translator, Usage
+from proxy.translation import served
+from proxy.translation.reply import Delta, ServedDelta, ToolCallDelta, Translator, Usage
 from proxy.upstream.ways import Upstream
 from proxy.voice import Voice
 
@@ -299,9 +300,14 @@ class Exchange:
     def _keep_signatures(self, deltas: list[Delta]) -> None:
         for delta in deltas:
             if isinstance(delta, ToolCallDelta):
-                row = self._relay.signatures.remember(delta.id, delta.signature, self._relay.now())
-                if row is not None:
-                    self._record.signatures.append(row)
+                self._keep(delta.id, delta.signature)
+            elif isinstance(delta, ServedDelta) and delta.call_id:
+                self._keep(served.key(delta.call_id), served.dumped(delta.parts))
+
+    def _keep(self, name: str, signature: str | None) -> None:
+        row = self._relay.signatures.remember(name, signature, self._relay.now())
+        if row is not None:
+            self._record.signatures.append(row)
 
     async def _settle(self, outcome: Outcome, error: errors.HajimiError | None) -> None:
         """Give back what was not used, and write the request down. The client's last byte waits for this."""

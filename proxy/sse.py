@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import orjson
 
 HEARTBEAT: Final[bytes] = b": keep-alive\n\n"
 _LIMIT: Final = 64 * 1024 * 1024
+_LEAD, _TRAIL = rb"u[dD][89abAB][0-9a-fA-F]{2}", rb"u[dD][c-fC-F][0-9a-fA-F]{2}"
+# What follows a backslash: a whole pair, half a pair, or anything else.
+_ESCAPES: Final = re.compile(rb"\\(?:%b\\%b|(%b|%b)|.)" % (_LEAD, _TRAIL, _LEAD, _TRAIL), re.DOTALL)
 
 
 class BadEvent(ValueError):
@@ -113,10 +117,24 @@ class SseDecoder:
             raise BadEvent(f"An event of the upstream stream is larger than {self._limit} bytes.")
 
 
+def loads(data: bytes) -> Any:
+    """Return the value of JSON text of Gemini's. Raises ValueError when it is none.
+
+    A model may write half of a character; it would be refused for that on every key. It is replaced as usual.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        mended = _ESCAPES.sub(lambda found: b"\\ufffd" if found[1] else found[0], data)
+        if mended == data:
+            raise
+        return orjson.loads(mended)
+
+
 def _json_object(data: bytes) -> dict[str, Any]:
     try:
-        event = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        event = loads(data)
+    except ValueError as error:
         raise BadEvent("An event of the upstream stream is not JSON.") from error
     if not isinstance(event, dict):
         raise BadEvent("An event of the upstream stream is not a JSON object.")

@@ -7,8 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from proxy.translation.chat import EFFORTS
+from proxy.translation.chat import EFFORTS, Chat
 from proxy.translation.families import LEVELS
+from proxy.translation.profiles import Resolved
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 MEDIA = st.sampled_from(
@@ -38,6 +39,17 @@ JSON = st.recursive(
 ARGUMENTS = st.just("") | st.dictionaries(TEXT, JSON, max_size=3).map(json.dumps)
 SIGNATURE = st.sampled_from(["AAAA", "c2ln", "_-_-", "skip_thought_signature_validator"])
 EXTRA = SIGNATURE.map(lambda signature: {"google": {"thought_signature": signature}})
+SERVER_PART = st.builds(
+    lambda kind, at, calls: {
+        "part": {kind: {"id": "s1", "toolType": "GOOGLE_SEARCH_WEB"}, "thoughtSignature": "AAAA"},
+        "at": at,
+        "calls": calls,
+    },
+    st.sampled_from(["toolCall", "toolResponse"]),
+    st.integers(0, 9),
+    st.integers(0, 2),
+)
+SERVED = st.lists(SERVER_PART, max_size=3).map(lambda parts: {"google": {"server_parts": parts}})
 
 TYPES = ["string", "number", "integer", "boolean", "object", "array", "null"]
 KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
@@ -116,7 +128,7 @@ def steps(draw: st.DrawFn) -> list[dict[str, Any]]:
     for call in calls:
         if draw(st.booleans()):
             call["extra_content"] = draw(EXTRA)
-    answer = draw(st.fixed_dictionaries({}, optional={"content": CONTENT}))
+    answer = draw(st.fixed_dictionaries({}, optional={"content": CONTENT, "extra_content": SERVED}))
     results = [
         {"role": "tool", "tool_call_id": each, "content": draw(CONTENT | ARGUMENTS)}
         for each in draw(st.permutations(ids))
@@ -124,7 +136,9 @@ def steps(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [{"role": "assistant", "tool_calls": calls, **answer}, *results[draw(st.integers(0, 1)) :]]
 
 
-ANSWER = st.fixed_dictionaries({"role": st.just("assistant"), "content": CONTENT}, optional={"extra_content": EXTRA})
+ANSWER = st.fixed_dictionaries(
+    {"role": st.just("assistant"), "content": CONTENT}, optional={"extra_content": EXTRA | SERVED}
+)
 MESSAGES = st.lists(st.lists(MESSAGE | ANSWER, min_size=1, max_size=3) | steps(), min_size=1, max_size=5).map(
     lambda parts: [message for part in parts for message in part]
 )
@@ -144,6 +158,27 @@ THINKING = st.fixed_dictionaries(
         "thinking_budget": st.integers(-1, 100_000),
         "thinking_level": st.sampled_from(LEVELS),
         "include_thoughts": st.booleans(),
+    },
+)
+
+
+def _rarely(wish: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Most models refuse such wishes; a chat with a few of them would always be refused."""
+    return st.sampled_from([None] * 7) | wish
+
+
+CACHED = _rarely(st.just("cachedContents/abc"))
+# What Google's own clients put aside for it.
+GOOGLE = st.fixed_dictionaries(
+    {},
+    optional={
+        "thinking_config": THINKING,
+        "safety_settings": st.lists(SAFETY, max_size=2),
+        "cached_content": CACHED,
+        "image_config": st.just({"aspect_ratio": "1:1"}),
+        "top_k": st.integers(0, 1000),
+        "web_search_options": _rarely(st.booleans()),
+        "reasoning_effort": st.sampled_from(EFFORTS),
     },
 )
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -166,8 +201,16 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "logit_bias": st.just({"1": 5}),
     "response_format": RESPONSE_FORMAT,
     "parallel_tool_calls": st.booleans(),
-    "modalities": st.just(["text"]),
+    "modalities": st.just(["text"]) | _rarely(st.lists(st.sampled_from(["text", "image", "audio"]), max_size=2)),
+    "audio": st.builds(
+        lambda voice, form: {"voice": voice, "format": form},
+        st.sampled_from(["alloy", "Kore", "someone"]),
+        st.sampled_from(["wav", "pcm16"]),
+    ),
     "image_config": st.just({"aspect_ratio": "16:9", "image_size": "2K"}),
+    "web_search_options": _rarely(st.sampled_from([{}, {"search_context_size": "low"}, False, True])),
+    "cached_content": CACHED,
+    "extra_body": st.builds(lambda inner, outer: {"google": inner, **outer}, GOOGLE, GOOGLE),
 }
 
 
@@ -176,7 +219,10 @@ def chats(draw: st.DrawFn) -> dict[str, Any]:
     """Return a request in order."""
     document = draw(st.fixed_dictionaries({"messages": MESSAGES}, optional=FIELDS))
     functions = draw(TOOLS)
-    if functions:
+    if functions and draw(st.booleans()):
+        document["functions"] = functions
+        document |= draw(st.just({}) | old_choices([function["name"] for function in functions]))
+    elif functions:
         document["tools"] = [{"type": "function", "function": function} for function in functions]
         document |= draw(st.just({}) | choices([function["name"] for function in functions]))
     return document
@@ -193,4 +239,25 @@ def choices(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     return (st.sampled_from(["auto", "none", "required"]) | one | some).map(lambda choice: {"tool_choice": choice})
 
 
+def old_choices(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return every form of choice that the older ``functions`` have."""
+    one = st.sampled_from(names).map(lambda name: {"name": name})
+    return (st.sampled_from(["auto", "none"]) | one).map(lambda choice: {"function_call": choice})
+
+
 CHATS = chats()
+
+
+def is_too_much(chat: Chat, resolved: Resolved) -> bool:
+    """Return whether a chat in order asks a model for what it can not do; such a chat is refused, no other."""
+    profile, choice = resolved.profile, chat.tool_choice.mode if chat.tool_choice else None
+    offers = bool(chat.tools) and profile.functions and choice != "none"
+    searches = chat.web_search or resolved.search
+    return (
+        (choice == "required" and not profile.functions)
+        or (searches and (not profile.search or chat.cached_content is not None))
+        or (offers and chat.cached_content is not None)
+        or (offers and chat.web_search and not profile.search_with_functions)
+        or ("image" in chat.modalities and not profile.is_image)
+        or ("audio" in chat.modalities and not profile.is_tts)
+    )

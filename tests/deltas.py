@@ -15,12 +15,14 @@ from proxy.translation.deltas import (
     FinishDelta,
     LogprobsDelta,
     MediaDelta,
+    ServedDelta,
     SignatureDelta,
     Source,
     TextDelta,
     ThoughtDelta,
     ToolCallDelta,
 )
+from proxy.translation.turns import ServerPart
 
 TEXT = st.sampled_from(["Hello", " wörld", "\n", "😀", "\u2028", '"quoted"', "\u0085"]) | st.text(
     st.characters(codec="utf-8"), min_size=1, max_size=10
@@ -48,6 +50,7 @@ PIECE: st.SearchStrategy[Delta] = st.one_of(
         st.none() | SIGNATURE,
     ),
     st.builds(SignatureDelta, SIGNATURE),
+    st.just(ServedDelta((ServerPart({"toolCall": {"id": "1"}}),), "call_0")),
     ANNOTATIONS,
     st.just(LogprobsDelta(({"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": []},))),
 )

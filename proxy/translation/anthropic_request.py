@@ -45,6 +45,7 @@ def parse(document: object, *, counting: bool = False) -> Chat:
         thinking_budget=thinking.budget,
         include_thoughts=thinking.include,
         web_search=bool(searches),
+        web_search_at=next(iter(searches.values()), ""),
         tools=tuple(functions.values()),
         tool_choice=choice,
         parallel_tool_calls=parallel,
@@ -110,10 +111,10 @@ def _output_schema(document: Document) -> schema.Schema | None:
     return None
 
 
-def _tools(value: Any) -> tuple[dict[str, Tool], list[str]]:
-    """Return the functions among the tools by name, and the names of those that search the web."""
+def _tools(value: Any) -> tuple[dict[str, Tool], dict[str, str]]:
+    """Return the functions among the tools by name, and the places of those that search the web, by theirs."""
     functions: dict[str, Tool] = {}
-    searches: list[str] = []
+    searches: dict[str, str] = {}
     for index, each in enumerate(reading.items(value, "tools")):
         place = f"tools[{index}]"
         tool = dialects.an_object(each, place)
@@ -121,7 +122,7 @@ def _tools(value: Any) -> tuple[dict[str, Tool], list[str]]:
         if kind == "custom":
             dialects.add(functions, _function(tool, place), place)
         elif kind.startswith(_SEARCH):
-            searches.append(reading.text(tool.get("name", "web_search"), f"{place}.name"))
+            searches[reading.text(tool.get("name", "web_search"), f"{place}.name")] = place
         else:
             sentence = _('%(param)s: "%(value)s" is not served here; custom tools and web search are.')
             raise Invalid.at(f"{place}.type", sentence, value=shown(kind))
@@ -138,7 +139,7 @@ def _function(tool: Document, place: str) -> Tool:
     )
 
 
-def _tool_choice(value: Any, functions: dict[str, Tool], searches: list[str]) -> tuple[ToolChoice | None, bool]:
+def _tool_choice(value: Any, functions: dict[str, Tool], searches: dict[str, str]) -> tuple[ToolChoice | None, bool]:
     """Return the choice, None without one, and whether several calls at once are wanted."""
     choice = reading.mapping(value, "tool_choice")
     if value is None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from proxy.translation import json_value, reading
+from proxy.translation import json_value, reading, served
 from proxy.translation.answers import matched
 from proxy.translation.invalid import Invalid, _, shown
 from proxy.translation.reading import Document
-from proxy.translation.turns import Message, Part, Text, ToolCall, ToolResult
+from proxy.translation.turns import Message, Part, ServerPart, Text, ToolCall, ToolResult
 
 
 def made(message: Document, place: str) -> tuple[ToolCall, ...]:
@@ -59,6 +59,13 @@ def signature(holder: Document, place: str) -> str | None:
         if inner.get("thought_signature"):
             return _base64(inner["thought_signature"], f"{place}.extra_content.{house}.thought_signature")
     return None
+
+
+def server_parts(holder: Document, place: str) -> tuple[ServerPart, ...]:
+    """Return the parts of Google's own tools in ``extra_content``, where our answers put them."""
+    extra = reading.mapping(holder.get("extra_content"), f"{place}.extra_content")
+    google = reading.mapping(extra.get("google"), f"{place}.extra_content.google")
+    return served.read(google.get(served.FIELD), f"{place}.extra_content.google.{served.FIELD}")
 
 
 def arguments_of(value: Any, place: str) -> Mapping[str, Any]:

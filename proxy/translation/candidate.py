@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from proxy.translation.deltas import Delta, LogprobsDelta, MediaDelta, SignatureDelta, TextDelta, ThoughtDelta
+from proxy.translation.deltas import Delta, LogprobsDelta, MediaDelta, TextDelta, ThoughtDelta
 from proxy.translation.grounding import KEYS as GROUNDING_KEYS
 from proxy.translation.grounding import Grounding, Said
+from proxy.translation.keepsakes import Keepsakes
 from proxy.translation.logprobs import read_logprobs
 from proxy.translation.reply_calls import CallRules, Calls
 
@@ -18,13 +19,14 @@ Part = dict[str, Any]
 _NUMBERED: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 _UNSPECIFIED: Final = ("FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_FENCES: Final = re.compile(r"`{3,}")
 _INK: Final = re.compile(r"[^\s\u200b-\u200d\u2060\ufeff]")
 
 
 class Candidate:
     """What has come of one choice. ``reason`` is Google's word for its end, '' before that."""
 
-    __slots__ = ("_grounding", "_held", "_media_count", "_said", "_signature", "calls", "index", "reason", "visible")
+    __slots__ = ("_grounding", "_held", "_keepsakes", "_media_count", "_said", "calls", "index", "reason", "visible")
 
     def __init__(self, index: int, rules: CallRules) -> None:
         self.index = index
@@ -34,7 +36,7 @@ class Candidate:
         self._held = ""
         self._said = Said()
         self._media_count = 0
-        self._signature: str | None = None
+        self._keepsakes = Keepsakes()
         self._grounding: Grounding | None = None
 
     def feed(self, raw: dict[str, Any]) -> list[Delta]:
@@ -42,6 +44,7 @@ class Candidate:
         content = raw.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
         deltas: list[Delta] = []
+        self._keepsakes.next_event()
         for number, part in enumerate(parts if isinstance(parts, list) else ()):
             if isinstance(part, dict):
                 deltas += self._part(part, number)
@@ -64,13 +67,14 @@ class Candidate:
             return deltas
         if self._grounding and (annotations := self._grounding.annotations(self._said, self.index)):
             deltas.append(annotations)
-        if self._signature:
-            deltas.append(SignatureDelta(self._signature, self.index))
-        return deltas
+        return deltas + self._keepsakes.deltas(self.calls.first_id, self.index)
 
     def _part(self, part: Part, number: int) -> list[Delta]:
         if len(part) == 1 and "text" in part:
             return self._text(part, number)
+        if part.keys() == {"thoughtSignature"}:
+            # An empty text may be left out.
+            self._keepsakes.said("", _signature(part))
         deltas: list[Delta] = []
         for kind in part:
             if read := _PART_KINDS.get(kind):
@@ -83,8 +87,7 @@ class Candidate:
             return []
         if part.get("thought"):
             return [ThoughtDelta(text, self.index)] if text else []
-        # The signature of a streamed text comes with its last piece, which is often empty.
-        self._signature = _signature(part) or self._signature
+        self._keepsakes.said(text, _signature(part))
         return self._say(text, number) if text else []
 
     def _say(self, text: str, number: int | None) -> list[Delta]:
@@ -126,8 +129,17 @@ class Candidate:
     def _fenced(self, language: str, text: object, part: Part) -> list[Delta]:
         if not isinstance(text, str) or not text:
             return []
-        fenced = f"\n```{language}\n{text.rstrip()}\n```\n"
-        return [ThoughtDelta(fenced, self.index)] if part.get("thought") else self._say(fenced, None)
+        # A fence must be longer than any that stands inside it.
+        fence = "`" * max([3, *(len(run) + 1 for run in _FENCES.findall(text))])
+        fenced = f"\n{fence}{language}\n{text.rstrip()}\n{fence}\n"
+        if part.get("thought"):
+            return [ThoughtDelta(fenced, self.index)]
+        self._keepsakes.mixed()
+        return self._say(fenced, None)
+
+    def _served(self, part: Part, number: int) -> list[Delta]:
+        self._keepsakes.served(part, self._said.length, self.calls.count)
+        return []
 
     def _shown(self, deltas: list[Any]) -> list[Delta]:
         return [shown for delta in deltas for shown in self._show(delta)]
@@ -148,6 +160,8 @@ _PART_KINDS: Final[dict[str, Callable[[Candidate, Part, int], list[Delta]]]] = {
     "functionCall": Candidate._call,
     "executableCode": Candidate._code,
     "codeExecutionResult": Candidate._code_result,
+    "toolCall": Candidate._served,
+    "toolResponse": Candidate._served,
 }
 
 

@@ -15,8 +15,8 @@ __all__ = ["EFFORTS", "Chat", "Inline", "Link", "Message", "Part", "Role", "Text
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _LONGEST_MODEL: Final = 256
 _MOST_STOPS: Final = 5
-_MOST_CHOICES: Final = 8
-_INT64: Final = 2**63
+MOST_CHOICES: Final = 8
+INT64: Final = 2**63
 
 
 def parse(document: object) -> Chat:
@@ -29,6 +29,7 @@ def parse(document: object) -> Chat:
         raise Invalid(_("The request body must be a JSON object."))
     extras = Extras(document)
     thinking = extras.thinking()
+    web_search_at = extras.web_search()
     offer = tools.read(document)
     json_mode, json_schema = structured.read(document)
     stream = reading.flag(document.get("stream"), "stream")
@@ -37,14 +38,14 @@ def parse(document: object) -> Chat:
         messages=messages.read(document.get("messages")),
         stream=stream,
         include_usage=stream and _include_usage(document.get("stream_options")),
-        n=reading.whole(document.get("n"), "n", 1, _MOST_CHOICES) or 1,
+        n=reading.whole(document.get("n"), "n", 1, MOST_CHOICES) or 1,
         max_tokens=_max_tokens(document),
         temperature=reading.number(document.get("temperature"), "temperature", 0, 2),
         top_p=reading.number(document.get("top_p"), "top_p", 0, 1),
         top_k=extras.top_k(),
         frequency_penalty=reading.number(document.get("frequency_penalty"), "frequency_penalty", -2, 2),
         presence_penalty=reading.number(document.get("presence_penalty"), "presence_penalty", -2, 2),
-        seed=reading.whole(document.get("seed"), "seed", -_INT64, _INT64 - 1),
+        seed=reading.whole(document.get("seed"), "seed", -INT64, INT64 - 1),
         stop=_stop(document.get("stop")),
         logprobs=reading.flag(document.get("logprobs"), "logprobs"),
         top_logprobs=reading.whole(document.get("top_logprobs"), "top_logprobs", 0, 20),
@@ -53,7 +54,8 @@ def parse(document: object) -> Chat:
         thinking_level=thinking.level,
         include_thoughts=thinking.include,
         safety_settings=extras.safety_settings(),
-        web_search=extras.web_search(),
+        web_search=bool(web_search_at),
+        web_search_at=web_search_at,
         cached_content=extras.cached_content(),
         tools=offer.tools,
         tool_choice=offer.choice,

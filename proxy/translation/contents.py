@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import orjson
 
+from proxy.translation import served
 from proxy.translation.answers import Matched, matched
 from proxy.translation.families import Profile
-from proxy.translation.turns import Inline, Link, Message, Part, Role, Text, ToolCall, ToolResult
+from proxy.translation.turns import Inline, Link, Message, Part, Role, ServerPart, Text, ToolCall, ToolResult
 
 # Said for the client where a model does not go on from an answer that it finds begun.
 CONTINUE: Final = "Continue your last message exactly where it stops, without repeating any of it."
@@ -33,12 +34,14 @@ class Told:
     """What the contents depend on beside the messages.
 
     ``names`` gives the name of each function as Gemini knows it, ``signatures`` the thought signatures of calls by
-    their id.
+    their id, and the parts of Google's tools by ``served.key``. These go back only to a model that has the tools
+    again: ``serves``.
     """
 
     profile: Profile
     names: Mapping[str, str]
     signatures: Mapping[str, str]
+    serves: bool = False
 
 
 def contents_of(
@@ -49,6 +52,8 @@ def contents_of(
     Without ``system_instruction`` its texts become user turns like every later system message. Neighbours of
     one role are joined, empty texts and messages dropped. The results of calls follow their calls at once.
     """
+    if told.serves:
+        messages = [served.with_kept(message, told.signatures) for message in messages]
     leading = list(takewhile(_is_instruction, messages)) if system_instruction else []
     system = [part for message in leading for part in _parts(message, told)]
     contents = _joined(_turns(messages[len(leading) :], told))
@@ -109,16 +114,18 @@ def _joined(turns: Iterable[tuple[str, list[Content]]]) -> list[Content]:
 
 
 def _parts(message: Message, told: Told) -> list[Content]:
-    parts = [_part(part, told) for part in message.parts if _says_something(part)]
+    parts = [_part(part, told) for part in message.parts if _says_something(part, told)]
     if message.name and message.role is not Role.SYSTEM and message.name not in _NOBODY:
         _say_name(parts, message.name)
     return parts
 
 
-def _says_something(part: Part) -> bool:
+def _says_something(part: Part, told: Told) -> bool:
     """Return whether a part is sent in its place: no empty text, and no result, which goes to its call."""
     if isinstance(part, Text):
         return bool(part.text or part.signature)
+    if isinstance(part, ServerPart):
+        return told.serves
     return not isinstance(part, ToolResult)
 
 
@@ -144,6 +151,8 @@ def _part(part: Part, told: Told) -> Content:
         case Inline(mime=mime, data=data, signature=signature):
             wire = _resolved({"inlineData": {"mimeType": mime, "data": data}}, part, told.profile)
             return _signed(wire, signature)
+        case ServerPart(wire=wire):
+            return dict(wire)
     raise AssertionError(f"{type(part).__name__} has no place of its own")
 
 

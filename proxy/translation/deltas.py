@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from proxy.translation.turns import ServerPart
+
 
 class Finish(StrEnum):
     """Why a choice ended, in OpenAI's words."""
@@ -72,6 +74,18 @@ class SignatureDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedDelta:
+    """The parts of tools that ran at Google's, in their order; comes at most once, when the choice is whole.
+
+    ``call_id`` is the first call of a function in the same choice, '' when it has none.
+    """
+
+    parts: tuple[ServerPart, ...]
+    call_id: str = ""
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A page that an answer draws on."""
 
@@ -132,6 +146,7 @@ Delta = (
     | MediaDelta
     | ToolCallDelta
     | SignatureDelta
+    | ServedDelta
     | AnnotationsDelta
     | LogprobsDelta
     | FinishDelta

@@ -108,13 +108,13 @@ class Extras:
         """Read how images shall be made."""
         return modalities.read_image_config(*self.find("image_config"))
 
-    def web_search(self) -> bool:
-        """Return whether the client turned web search on."""
+    def web_search(self) -> str:
+        """Return where the client turned web search on, '' if it did not."""
         value, place = self.find("web_search_options")
         if isinstance(value, bool):
-            return value
+            return place if value else ""
         reading.mapping(value, place)
-        return value is not None
+        return "" if value is None else place
 
 
 def _either(fields: Document, name: str) -> tuple[Any, str]:

@@ -60,20 +60,17 @@ class Profile:
     image_sizes: bool = False
     image_ratios: tuple[str, ...] = ()
     task_types: bool = True
-    most_candidates: int = 1
     media_resolution: bool = False
     signatures: bool = False
     safety_off: Literal["OFF", "BLOCK_NONE"] = "OFF"
     on_vertex: bool = True
 
 
-# 8192 tokens out, penalties and several candidates are of these models only: everything later answers
+# 8192 tokens out and penalties are of these models only: everything later answers
 # "Penalty is not enabled for this model" to any that is not zero. Log probabilities come and go on later
 # models ("Logprobs is not enabled for models/gemini-2.5-pro"), so they are asked of 2.0 alone.
 # The mode VALIDATED is recorded from 2.5 on.
-_2_0 = Profile(
-    family="2.0", max_output_tokens=8192, penalties=True, logprobs=True, most_candidates=8, validated_calls=False
-)
+_2_0 = Profile(family="2.0", max_output_tokens=8192, penalties=True, logprobs=True, validated_calls=False)
 # OFF is a threshold since 2.0; the JSON schema fields are recorded from 2.0 on.
 _1_5 = replace(_2_0, family="1.5", safety_off="BLOCK_NONE", search=False, logprobs=False, json_schema=False)
 _2_0_LITE = replace(_2_0, family="2.0-flash-lite", search=False)
@@ -85,7 +82,6 @@ _2_5_FLASH = Profile(
     thinking="budget",
     most_budget=24_576,
     default_level="high",
-    most_candidates=8,
     penalties_on_vertex=True,
 )
 _2_5_LITE = replace(_2_5_FLASH, family="2.5-flash-lite", least_budget=512, default_level=None)

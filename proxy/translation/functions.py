@@ -60,7 +60,7 @@ def plan(chat: Chat, resolved: Resolved) -> Plan:
             raise Invalid(
                 _('The model "%(model)s" cannot search the web and call functions in one request.'),
                 {"model": shown(resolved.name)},
-                param="web_search_options",
+                param=chat.web_search_at,
             )
         # Asked by the model's name alone, the functions matter more: without them the client's program breaks.
         search = False
@@ -110,7 +110,7 @@ def _searches(chat: Chat, resolved: Resolved) -> bool:
     """Return whether the model shall search the web; refuse what can not be searched with."""
     if not (chat.web_search or resolved.search):
         return False
-    param = "model" if resolved.search else "web_search_options"
+    param = "model" if resolved.search else chat.web_search_at
     if not resolved.profile.search:
         raise Invalid(_('The model "%(model)s" cannot search the web.'), {"model": shown(resolved.name)}, param=param)
     if chat.cached_content is not None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from proxy.translation import calls, media, reading
+from proxy.translation import calls, media, reading, served
 from proxy.translation.invalid import Invalid, Term, _, shown
 from proxy.translation.reading import Document
 from proxy.translation.turns import Inline, Message, Part, Role, Text
 
-_ROLES: Final = {
+ROLES: Final = {
     "system": Role.SYSTEM,
     "developer": Role.SYSTEM,
     "user": Role.USER,
@@ -48,14 +48,14 @@ def _message(value: Any, place: str) -> Message:
 
 
 def _role(word: str, place: str) -> Role:
-    if word not in _ROLES:
+    if word not in ROLES:
         raise Invalid.at(
             place,
             _('%(param)s must be one of %(words)s, not "%(value)s".'),
-            words=Term(", ".join(_ROLES)),
+            words=Term(", ".join(ROLES)),
             value=shown(word),
         )
-    return _ROLES[word]
+    return ROLES[word]
 
 
 def _answer(message: Document, parts: tuple[Part, ...], place: str) -> tuple[Part, ...]:
@@ -67,7 +67,7 @@ def _answer(message: Document, parts: tuple[Part, ...], place: str) -> tuple[Par
     parts = _signed(tuple(map(_without_images, parts)), calls.signature(message, place), alone=not made)
     pictures = reading.items(message.get("images"), f"{place}.images")
     images = tuple(_part(each, f"{place}.images[{index}]") for index, each in enumerate(pictures))
-    return (*parts, *images, *made)
+    return served.placed((*parts, *images, *made), calls.server_parts(message, place))
 
 
 def _signed(parts: tuple[Part, ...], signature: str | None, *, alone: bool) -> tuple[Part, ...]:
@@ -160,14 +160,19 @@ def _without_images(part: Part) -> Part:
 
 
 def without_data_images(text: str) -> str:
-    """Return an answer without the pictures we put into it as ``![..](data:..)``, which clients send back as text."""
+    """Return an answer without the pictures and sounds we put into it, which clients send back as text.
+
+    Those are ``![..](data:..)``, and for what is no picture links like ``[audio](data:audio/..)``.
+    """
     kept: list[str] = []
     start = 0
     at = text.find("](data:")
     while at >= 0 and (end := text.find(")", at)) >= 0:
-        opening = text.rfind("![", start, at)
-        is_picture = opening >= 0 and "]" not in text[opening + 2 : at]
-        kept.append(text[start : opening if is_picture else end + 1])
+        opening = text.rfind("[", start, at)
+        label = text[opening + 1 : at]
+        is_picture = opening > start and text[opening - 1] == "!"
+        is_media = opening >= 0 and "]" not in label and text.startswith(f"](data:{label}/", at)
+        kept.append(text[start : opening - is_picture if is_picture or is_media else end + 1])
         start = end + 1
         at = text.find("](data:", start)
     return "".join(kept) + text[start:] if kept else text

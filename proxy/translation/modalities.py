@@ -14,9 +14,9 @@ from proxy.translation.reading import Document
 from proxy.translation.turns import Chat, Voice
 
 Modality = Literal["text", "image", "audio"]
-_MODALITIES: Final[dict[str, Modality]] = {"text": "text", "image": "image", "audio": "audio"}
+MODALITIES: Final[dict[str, Modality]] = {"text": "text", "image": "image", "audio": "audio"}
 # The sound that Gemini makes is raw; it can be wrapped, not encoded anew.
-_SOUNDS: Final = ("wav", "pcm16", "pcm")
+SOUNDS: Final = ("wav", "pcm16", "pcm")
 DEFAULT_VOICE: Final = "Kore"
 
 # ai.google.dev/gemini-api/docs/speech-generation#voices
@@ -52,8 +52,8 @@ def read(document: Document) -> tuple[Modality, ...]:
     """Read ``modalities``; none when the client does not say."""
     found = []
     for index, value in enumerate(reading.items(document.get("modalities"), "modalities")):
-        word = reading.one_of(value, f"modalities[{index}]", tuple(_MODALITIES))
-        found.append(_MODALITIES[word or "text"])
+        word = reading.one_of(value, f"modalities[{index}]", tuple(MODALITIES))
+        found.append(MODALITIES[word or "text"])
     return tuple(dict.fromkeys(found))
 
 
@@ -63,7 +63,7 @@ def read_voice(document: Document) -> Voice | None:
         return None
     audio = reading.mapping(document["audio"], "audio")
     name = voice_named(audio.get("voice", DEFAULT_VOICE), "audio.voice")
-    form = reading.one_of(audio.get("format"), "audio.format", _SOUNDS) or "wav"
+    form = reading.one_of(audio.get("format"), "audio.format", SOUNDS) or "wav"
     return Voice(name, "pcm16" if form == "pcm" else form)
 
 

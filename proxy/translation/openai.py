@@ -185,7 +185,7 @@ class _Choice:
             elif isinstance(value, list):
                 self._more.setdefault(name, []).extend(value)
             else:
-                self._more[name] = value
+                self._more[name] = _united(self._more.get(name), value)
 
     def _text(self, name: str) -> str:
         return "".join(self._texts[name])
@@ -206,6 +206,13 @@ def _joined(deltas: Iterable[Delta]) -> Iterator[Delta]:
 
 def _kind_and_choice(delta: Delta) -> tuple[type[Delta], int]:
     return type(delta), delta.index
+
+
+def _united(before: Any, value: Any) -> Any:
+    """Return what two chunks say in one field: objects are put together, of anything else the later holds."""
+    if not (isinstance(before, dict) and isinstance(value, dict)):
+        return value
+    return before | {name: _united(before.get(name), inner) for name, inner in value.items()}
 
 
 def _logprobs_document(rows: tuple[dict[str, Any], ...]) -> dict[str, Any]:

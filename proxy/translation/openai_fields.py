@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from proxy.translation import served
 from proxy.translation.deltas import (
     Annotation,
     AnnotationsDelta,
     Delta,
     FinishDelta,
     MediaDelta,
+    ServedDelta,
     SignatureDelta,
     Source,
     TextDelta,
@@ -63,6 +65,8 @@ class MessageFields:
                 return self._call(delta)
             case SignatureDelta(signature=signature):
                 return extra_content(signature)
+            case ServedDelta(parts=parts):
+                return {"extra_content": {"google": {served.FIELD: served.document(parts)}}}
             case AnnotationsDelta():
                 return self._annotations(delta)
             case FinishDelta():

@@ -42,16 +42,22 @@ class _Open:
 class Calls:
     """The calls of one choice; true once there is one."""
 
-    __slots__ = ("_ids", "_index", "_open", "_rules")
+    __slots__ = ("_ids", "_index", "_open", "_rules", "first_id")
 
     def __init__(self, index: int, rules: CallRules) -> None:
         self._index = index
         self._rules = rules
         self._ids: set[str] = set()
         self._open: _Open | None = None
+        self.first_id = ""
 
     def __bool__(self) -> bool:
         return bool(self._ids)
+
+    @property
+    def count(self) -> int:
+        """How many calls have begun."""
+        return len(self._ids) + (self._open is not None)
 
     def feed(self, call: dict[str, Any], signature: str | None) -> list[ToolCallDelta]:
         """Return the calls that one ``functionCall`` part makes whole: usually itself."""
@@ -81,6 +87,7 @@ class Calls:
         if not 0 < len(call_id) <= _LONGEST_ID or call_id in self._ids or self._is_taken(call_id):
             call_id = f"call_{uuid.uuid4().hex[:24]}"
         self._ids.add(call_id)
+        self.first_id = self.first_id or call_id
         return call_id
 
     def _is_taken(self, call_id: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from proxy.translation import functions, modalities, structured, thinking
-from proxy.translation.contents import Told, contents_of, last_user_parts
+from proxy.translation import functions, modalities, served, structured, thinking
+from proxy.translation.contents import Content, Told, contents_of, last_user_parts
 from proxy.translation.families import Profile
 from proxy.translation.functions import Plan
 from proxy.translation.invalid import Invalid, _, shown
@@ -32,7 +32,7 @@ class Options:
 
     ``random_string`` goes in front of the last user turn as it is; ``search_prompt`` behind it when the model
     searches; ``output_token_limit`` is the model's own as Google lists it (None: the profile's). ``signatures`` are
-    the thought signatures that were kept for the calls of ``call_ids``.
+    the thought signatures that were kept for the calls of ``call_ids``, and more that was kept by ``served.keys``.
     """
 
     random_string: str | None = None
@@ -61,9 +61,10 @@ def build(chat: Chat, resolved: Resolved, options: Options) -> dict[str, Any]:
     plan = functions.plan(chat, resolved)
     names = functions.legal_names(chat)
     cached = chat.cached_content is not None
+    serves = plan.search and profile.search_with_functions
     system, contents = contents_of(
         chat.messages,
-        Told(profile, names, options.signatures),
+        Told(profile, names, options.signatures, serves),
         system_instruction=profile.system_instruction and not cached,
     )
     if plan.search and options.search_prompt:
@@ -78,7 +79,7 @@ def build(chat: Chat, resolved: Resolved, options: Options) -> dict[str, Any]:
         "contents": contents,
         "safetySettings": _safety_settings(chat, profile),
         "systemInstruction": {"parts": system} if system else None,
-        **_tools(plan, names, profile),
+        **_tools(plan, names, profile, contents),
         "cachedContent": chat.cached_content,
         "generationConfig": _generation_config(chat, resolved, options, in_json=in_json) or None,
     }
@@ -96,7 +97,7 @@ def _has_json_mode(plan: Plan, profile: Profile) -> bool:
     return profile.json_mode and (profile.functions_with_json or not (plan.tools or plan.search))
 
 
-def _tools(plan: Plan, names: Mapping[str, str], profile: Profile) -> dict[str, Any]:
+def _tools(plan: Plan, names: Mapping[str, str], profile: Profile, contents: Sequence[Content]) -> dict[str, Any]:
     tools: list[dict[str, Any]] = []
     config: dict[str, Any] = {}
     if plan.tools:
@@ -105,7 +106,9 @@ def _tools(plan: Plan, names: Mapping[str, str], profile: Profile) -> dict[str, 
         config["functionCallingConfig"] = calling
     if plan.search:
         tools.append({"googleSearch": {}})
-        if plan.tools:
+        if plan.tools or any(
+            kind in part for content in contents for part in content["parts"] for kind in served.KINDS
+        ):
             # "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function
             # calling."
             config["includeServerSideToolInvocations"] = True

@@ -33,7 +33,7 @@ def parse(document: object) -> Chat:
     if not isinstance(document, dict):
         raise Invalid(_("The request body must be a JSON object."))
     _refuse_state(document)
-    functions, searches = _tools(document.get("tools"))
+    functions, searched_at = _tools(document.get("tools"))
     form, wanted = _format(document.get("text"))
     reading.items(document.get("include"), "include")
     effort = _effort(document.get("reasoning"))
@@ -49,7 +49,8 @@ def parse(document: object) -> Chat:
         top_p=reading.number(document.get("top_p"), "top_p", 0, 1),
         reasoning_effort=effort,
         include_thoughts=wants_thoughts(document),
-        web_search=searches,
+        web_search=bool(searched_at),
+        web_search_at=searched_at,
         tools=tuple(functions.values()),
         tool_choice=_tool_choice(document.get("tool_choice"), functions),
         parallel_tool_calls=reading.flag(document.get("parallel_tool_calls"), "parallel_tool_calls", True),
@@ -82,10 +83,10 @@ def _format(value: Any) -> tuple[str, schema.Schema | None]:
     return kind, schema.check(form.get("schema"), "text.format.schema")
 
 
-def _tools(value: Any) -> tuple[dict[str, Tool], bool]:
-    """Return the functions among the tools by name, and whether the model may search the web."""
+def _tools(value: Any) -> tuple[dict[str, Tool], str]:
+    """Return the functions among the tools by name, and where the one stands that searches the web, '' for none."""
     functions: dict[str, Tool] = {}
-    searches = False
+    searched_at = ""
     for index, each in enumerate(reading.items(value, "tools")):
         place = f"tools[{index}]"
         tool = dialects.an_object(each, place)
@@ -93,11 +94,11 @@ def _tools(value: Any) -> tuple[dict[str, Tool], bool]:
         if kind == "function":
             dialects.add(functions, _function(tool, place), place)
         elif kind.startswith(_SEARCH):
-            searches = True
+            searched_at = searched_at or place
         else:
             sentence = _('%(param)s: "%(value)s" is not served here; functions and web search are.')
             raise Invalid.at(f"{place}.type", sentence, value=shown(kind))
-    return functions, searches
+    return functions, searched_at
 
 
 def _function(tool: Document, place: str) -> Tool:

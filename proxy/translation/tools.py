@@ -16,7 +16,7 @@ MOST_TOOLS: Final = 512
 
 Mode = Literal["auto", "none", "required"]
 # "any" is what other houses call it.
-_MODES: Final[dict[str, Mode]] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+MODES: Final[dict[str, Mode]] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +101,17 @@ def _read_choice(value: Any, place: str) -> ToolChoice | None:
     if value is None:
         return None
     if isinstance(value, str):
-        if value not in _MODES:
+        if value not in MODES:
             raise _unknown_choice(value, place)
-        return ToolChoice(_MODES[value])
+        return ToolChoice(MODES[value])
     choice = reading.mapping(value, place)
     if choice.get("type") == "allowed_tools":
         return _allowed(choice, place)
     if place == "tool_choice" and choice.get("type") not in (None, "function"):
-        raise _unknown_choice(choice.get("type"), f"{place}.type")
+        words, value = Term("function, allowed_tools"), shown(choice.get("type"))
+        raise Invalid.at(
+            "tool_choice.type", _('%(param)s must be one of %(words)s, not "%(value)s".'), words=words, value=value
+        )
     return ToolChoice("required", (_chosen_name(choice, place),))
 
 
@@ -126,7 +129,7 @@ def _allowed(choice: Document, place: str) -> ToolChoice:
     allowed = tuple(dict.fromkeys(names))
     if not allowed:
         raise Invalid.at(f"{place}.tools", _("%(param)s must name at least one function."))
-    return ToolChoice(_MODES[mode or "auto"], allowed)
+    return ToolChoice(MODES[mode or "auto"], allowed)
 
 
 def _chosen_name(choice: Document, place: str) -> str:

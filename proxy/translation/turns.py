@@ -73,7 +73,19 @@ class ToolResult:
     name: str | None = None
 
 
-Part = Text | Inline | Link | ToolCall | ToolResult
+@dataclass(frozen=True, slots=True)
+class ServerPart:
+    """A part of Gemini's about a tool that ran at Google's, ``wire`` as it came.
+
+    ``at`` is how many characters of its answer's text came before, ``calls`` how many of its calls of functions.
+    """
+
+    wire: Mapping[str, Any]
+    at: int = 0
+    calls: int = 0
+
+
+Part = Text | Inline | Link | ToolCall | ToolResult | ServerPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,7 @@ class Chat:
     """A whole chat request. None means the client did not say.
 
     ``max_tokens`` is of visible text, at least 1; ``thinking_budget`` is in tokens, 0 = off, -1 = the model decides.
+    ``web_search_at`` is the place where the client turned web search on.
     ``json_mode`` asks for JSON, of the shape ``json_schema`` if that is set; ``image_config`` is Google's imageConfig.
     """
 
@@ -140,6 +153,7 @@ class Chat:
     include_thoughts: bool | None = None
     safety_settings: tuple[dict[str, Any], ...] | None = None
     web_search: bool = False
+    web_search_at: str = ""
     cached_content: str | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None

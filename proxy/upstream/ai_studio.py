@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 
 from keys.pool import PoolKey
-from proxy.sse import BadEvent, SseDecoder
+from proxy.sse import BadEvent, SseDecoder, loads
 from proxy.upstream.client import Wire
 from proxy.upstream.errors import Cut, Garbled, Refused, Silent, Unreachable, UpstreamError
 
@@ -136,8 +136,8 @@ async def _whole(read: Read) -> Event:
         if size > ANSWER_LIMIT:
             raise Garbled("answer too large")
     try:
-        event = orjson.loads(b"".join(pieces))
-    except orjson.JSONDecodeError as error:
+        event = loads(b"".join(pieces))
+    except ValueError as error:
         raise Garbled("answer is not JSON") from error
     if (trouble := _trouble(event)) is not None:
         raise trouble
@@ -170,8 +170,8 @@ def _may_be_whole(pieces: list[bytes]) -> bool:
 
 def _is_json(pieces: list[bytes]) -> bool:
     try:
-        orjson.loads(b"".join(pieces))
-    except orjson.JSONDecodeError:
+        loads(b"".join(pieces))
+    except ValueError:
         return False
     return True
 

@@ -22,8 +22,8 @@ def frame(event: Any) -> bytes:
 
 
 def dump(document: Any) -> bytes:
-    """Return a document as Gemini writes it: UTF-8, not escaped."""
-    return json.dumps(document, ensure_ascii=False).encode()
+    """Return a document as Gemini writes it: UTF-8, not escaped; half of a character is."""
+    return json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def events_of(reply: Answer, model: Model, body: Json) -> list[Any]:

@@ -69,6 +69,28 @@ def test_an_answer_that_calls_tools_on_other_servers_is_heard_to_its_last_end(pa
     assert ends(told.text) == ["STOP", "STOP"]
 
 
+@pytest.mark.parametrize("verb", ["generateContent", "streamGenerateContent?alt=sse"])
+def test_half_a_character_in_an_answer_costs_no_further_attempt(patient: House, verb: str) -> None:
+    patient.clear().gemini.replies(answer("Smile \ud83d", chunks=1))
+
+    told = ask(patient, verb, HELLO)
+
+    assert "Smile \ufffd" in told.text
+    assert len(patient.gemini.generated) == 1
+
+
+@pytest.mark.parametrize("path", ["/upload/v1beta/files", "/v1beta/files"])
+def test_files_are_refused_in_google_s_own_words(patient: House, path: str) -> None:
+    with patient.server.client() as client:
+        refused = client.post(path, content=b"x", headers={"x-goog-upload-protocol": "resumable"})
+
+    assert refused.status_code == 404
+    assert refused.headers["content-type"].startswith("application/json")
+    error = refused.json()["error"]
+    assert (error["code"], error["status"]) == (404, "NOT_FOUND")
+    assert path in error["message"]
+
+
 def test_an_answer_that_stays_empty_is_passed_on_once(patient: House) -> None:
     patient.clear().gemini.always(answer("", before=0.5))
 

@@ -32,6 +32,14 @@ def refusal(**fields: Any) -> Invalid:
     return caught.value
 
 
+def test_a_search_that_the_model_can_not_do_is_refused_at_the_tool_that_asks_for_it() -> None:
+    chat = read(tools=[WEATHER, {"type": "web_search_20250305", "name": "look"}])
+
+    with pytest.raises(Invalid) as caught:
+        build(chat, resolve(chat.model), Options())
+    assert caught.value.param == "tools[1]"
+
+
 def said(*blocks: Any, role: str = "user") -> Message:
     *_, last = read(messages=[{"role": role, "content": list(blocks)}]).messages
     return last

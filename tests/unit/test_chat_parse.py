@@ -276,6 +276,11 @@ def test_a_refusal_is_one_plain_sentence() -> None:
     ("sent", "kept"),
     [
         ("![x](data:image/png;base64,AAAA)", ""),
+        (
+            "Hear: [audio](data:audio/wav;base64,AAAA) and [audio](data:text/plain,x)",
+            "Hear:  and [audio](data:text/plain,x)",
+        ),
+        ("[a] ![image](data:image/png;base64,AAAA)]", "[a] ]"),
         ("a ![x](data:image/png;base64,AAAA) b ![y](data:image/png;base64,BB) c", "a  b  c"),
         ("![x](https://example.com/a.png)", "![x](https://example.com/a.png)"),
         ("[x](data:text/plain,a)", "[x](data:text/plain,a)"),

@@ -55,6 +55,7 @@ def test_it_finds_the_chat_endpoint_behind_every_slip(path):
         ("/v1/chat/completions/v1beta/models", "/v1beta/models"),
         ("/v1", "/v1"),
         ("/v1/", "/v1"),
+        ("/upload/v1beta/files", "/v1beta/files"),
         ("/v1/nothing", "/v1/nothing"),
         ("/v1/openai", "/v1/openai"),
     ],
@@ -78,6 +79,8 @@ def test_it_finds_what_is_meant(path, meant):
         "/V1/models",
         "/v2/models",
         "/metrics",
+        "/upload",
+        "/upload/files",
     ],
 )
 def test_other_addresses_are_pages(path):

@@ -1,15 +1,16 @@
-"""Every recorded answer of Gemini's gives what a plain reading of the recording gives, however its bytes are cut."""
+"""Every recorded answer of Gemini's gives what a plain reading gives, however its bytes are cut; mixed anew too."""
 
 from __future__ import annotations
 
 import json
 import random
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from keys.rules import Outcome
@@ -19,25 +20,16 @@ from proxy.translation.reply import (
     AnnotationsDelta,
     FinishDelta,
     MediaDelta,
+    ServedDelta,
     SignatureDelta,
     TextDelta,
     ThoughtDelta,
     ToolCallDelta,
     Translator,
 )
+from tests.recorded import Call, Reading, answer_of, events_in, leaves_of, needs_recordings, recorded_names, stream_of
 from tests.shared import SHARED, needs_shared
 
-FINISHES = {
-    "STOP": "stop",
-    1: "stop",
-    "MAX_TOKENS": "length",
-    2: "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "MODEL_ARMOR": "content_filter",
-    "UNEXPECTED_TOOL_CALL": "stop",
-    "MALFORMED_FUNCTION_CALL": "stop",
-}
 FAILURES = {
     "finish_UNEXPECTED_TOOL_CALL": Outcome.EMPTY,
     "finish_MAX_TOKENS": Outcome.TRUNCATED,
@@ -51,151 +43,11 @@ FAILURES = {
 }
 
 
-def recorded_names() -> list[str]:
-    if SHARED is None:
-        return []
-    rows = json.loads((SHARED / "gemini/recordings/index.json").read_text())
-    kinds = ("generateContent", "streamGenerateContent", "response-only")
-    return [row["name"] for row in rows if row["status"] == 200 and row["endpoint"] in kinds]
-
-
 def failures() -> list[dict[str, Any]]:
     if SHARED is None:
         return []
     rows = json.loads((SHARED / "gemini/errors.json").read_text())["http_200_failures"]
-    return [row for row in rows if "body" in row or path_of(row["exchange"]).exists()]
-
-
-def path_of(name: str) -> Any:
-    assert SHARED is not None
-    return SHARED / "gemini/recordings" / f"{name}.json"
-
-
-def answer_of(name: str) -> Any:
-    return json.loads(path_of(name).read_text())["response"]["body"]
-
-
-def events_in(body: Any) -> list[dict[str, Any]]:
-    """The plain reading: every recorded frame is one line."""
-    if isinstance(body, str):
-        return [json.loads(line[5:]) for line in re.split(r"\r\n|\n|\r", body) if line.startswith("data:")]
-    return body if isinstance(body, list) else [body]
-
-
-def stream_of(body: Any) -> bytes:
-    """The bytes of a stream as recorded, or the same answer framed as Gemini frames one."""
-    if isinstance(body, str):
-        return body.encode()
-    return b"".join(
-        b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\r\n\r\n" for event in events_in(body)
-    )
-
-
-# Name, the arguments' leaves by their path, Google's id, signature.
-Call = tuple[str, dict[str, Any], str | None, str | None]
-
-
-def leaves_of(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
-    """The plain values in a JSON value, each with its path; an empty list or object is one too."""
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from leaves_of(inner, f"{path}.{name}")
-    elif isinstance(value, list) and value:
-        for number, inner in enumerate(value):
-            yield from leaves_of(inner, f"{path}[{number}]")
-    elif (value, path) != ({}, "$"):
-        yield path, value
-
-
-def chosen(items: list[Any], numbers: list[int]) -> list[Any]:
-    return [items[number] for number in numbers if number < len(items)]
-
-
-def quotes_in(candidate: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The pieces of text that Google itself quotes as backed by a page, with the page's address."""
-    grounding = candidate.get("groundingMetadata", {})
-    for support in grounding.get("groundingSupports", []):
-        # Two of the recordings were shortened by hand: their supports name more pages than there are.
-        for chunk in chosen(grounding["groundingChunks"], support.get("groundingChunkIndices", [])):
-            for page in chunk.values():
-                if "uri" in page and support["segment"].get("text"):
-                    yield support["segment"]["text"], page["uri"]
-
-
-class Reading:
-    """What a person reads in the recorded events of one candidate."""
-
-    def __init__(self, events: Iterable[dict[str, Any]]) -> None:
-        self.text = self.thoughts = ""
-        self.said = ""
-        self.calls: list[Call] = []
-        self.signature: str | None = None
-        self.media: list[str] = []
-        self.quotes: list[tuple[str, str]] = []
-        self.reason: Any = None
-        self.block: str | None = None
-        self.metadata: dict[str, Any] = {}
-        for event in events:
-            self.metadata = event.get("usageMetadata") or self.metadata
-            self.block = event.get("promptFeedback", {}).get("blockReason") or self.block
-            for candidate in event.get("candidates", []):
-                assert candidate.get("index", 0) == 0
-                self.reason = candidate.get("finishReason") or self.reason
-                for part in candidate.get("content", {}).get("parts", []):
-                    self.read(part)
-                self.quotes += quotes_in(candidate)
-        if not self.text.strip() and not self.calls and not self.media:
-            self.text = ""
-
-    def read(self, part: dict[str, Any]) -> None:
-        if part.get("thought"):
-            self.thoughts += part.get("text", "")
-            return
-        self.text += part.get("text", "")
-        self.said += part.get("text", "")
-        if "text" in part:
-            self.signature = part.get("thoughtSignature") or self.signature
-        if code := part.get("executableCode", {}).get("code"):
-            self.text += f"\n```python\n{code.rstrip()}\n```\n"
-        if output := part.get("codeExecutionResult", {}).get("output"):
-            self.text += f"\n```\n{output.rstrip()}\n```\n"
-        if "functionCall" in part:
-            self.read_call(part["functionCall"], part.get("thoughtSignature"))
-        if "inlineData" in part:
-            self.media.append(part["inlineData"]["data"])
-
-    def read_call(self, call: dict[str, Any], signature: str | None) -> None:
-        if "name" in call:
-            leaves = dict(leaves_of(call.get("args", {})))
-            self.calls.append((call["name"], leaves, call.get("id"), signature))
-        for piece in call.get("partialArgs", []):
-            [value] = [piece[name] for name in ("stringValue", "numberValue", "boolValue") if name in piece]
-            leaves = self.calls[-1][1]
-            leaves[piece["jsonPath"]] = leaves[piece["jsonPath"]] + value if piece["jsonPath"] in leaves else value
-
-    @property
-    def visible(self) -> bool:
-        return bool(self.text or self.calls or self.media)
-
-    @property
-    def finish(self) -> str:
-        if self.block:
-            return "content_filter"
-        finish = FINISHES.get(self.reason) or ("stop" if self.visible else "content_filter")
-        return "tool_calls" if finish == "stop" and self.calls else finish
-
-    @property
-    def usage(self) -> dict[str, int]:
-        count = self.metadata.get
-        prompt = count("promptTokenCount", 0) + count("toolUsePromptTokenCount", 0)
-        completion = count("candidatesTokenCount", 0) + count("thoughtsTokenCount", 0)
-        return {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": count("totalTokenCount", 0) or prompt + completion,
-            "cached_tokens": count("cachedContentTokenCount", 0),
-            "reasoning_tokens": count("thoughtsTokenCount", 0),
-        }
+    return [row for row in rows if "body" in row or row["exchange"] in recorded_names()]
 
 
 def assert_same(translator: Translator, deltas: list[Any], reading: Reading) -> None:
@@ -208,7 +60,9 @@ def assert_same(translator: Translator, deltas: list[Any], reading: Reading) -> 
     assert translator.ended is bool(reading.reason or reading.block)
     assert_same_calls([delta for delta in deltas if isinstance(delta, ToolCallDelta)], reading.calls)
     signatures = [delta.signature for delta in deltas if isinstance(delta, SignatureDelta)]
-    assert signatures == ([reading.signature] if reading.signature and reading.visible else [])
+    assert signatures == ([reading.signature] if reading.signature else [])
+    kept = [part.wire for delta in deltas if isinstance(delta, ServedDelta) for part in delta.parts]
+    assert kept == (reading.served if reading.visible else [])
     usage = usage_document(translator.usage)
     flat = {**usage, **usage["prompt_tokens_details"], **usage["completion_tokens_details"]}
     assert {name: flat[name] for name in reading.usage} == reading.usage
@@ -219,8 +73,8 @@ def assert_same_calls(calls: list[ToolCallDelta], expected: list[Call]) -> None:
     assert [dict(leaves_of(json.loads(call.arguments))) for call in calls] == [leaves for _, leaves, _, _ in expected]
     assert [call.order for call in calls] == list(range(len(calls)))
     assert len({call.id for call in calls}) == len(calls)
-    for call, (_, _, given, _) in zip(calls, expected, strict=True):
-        assert call.id == given if given else call.id.startswith("call_")
+    for call, (_, _, given_id, _) in zip(calls, expected, strict=True):
+        assert call.id == given_id if given_id else call.id.startswith("call_")
         assert 0 < len(call.id) <= 40
 
 
@@ -239,7 +93,7 @@ def translated(chunks: Iterable[bytes]) -> tuple[Translator, list[Any]]:
     return translator, deltas
 
 
-@needs_shared
+@needs_recordings
 @pytest.mark.parametrize("name", recorded_names())
 def test_it_reads_a_recorded_answer_whole_and_cut_anywhere(name: str):
     body = answer_of(name)
@@ -253,7 +107,7 @@ def test_it_reads_a_recorded_answer_whole_and_cut_anywhere(name: str):
     assert_same(*translated(pieces(stream, range(1, len(stream)))), reading)
 
 
-@needs_shared
+@needs_recordings
 @pytest.mark.parametrize("name", recorded_names())
 def test_the_chunks_of_a_recorded_answer_add_up_to_its_document(name: str):
     translator = Translator()
@@ -277,14 +131,14 @@ def test_the_chunks_of_a_recorded_answer_add_up_to_its_document(name: str):
         streamed = [item for delta in deltas for item in delta.get(field, [])]
         whole = choice["message"].get(field, [])
         assert [item | {"index": None} for item in streamed] == [item | {"index": None} for item in whole]
-    assert [delta["extra_content"] for delta in deltas if "extra_content" in delta] == (
-        [choice["message"]["extra_content"]] if "extra_content" in choice["message"] else []
-    )
+    streamed_extra = [delta["extra_content"]["google"] for delta in deltas if "extra_content" in delta]
+    whole_extra = choice["message"].get("extra_content", {}).get("google", {})
+    assert {name: value for extra in streamed_extra for name, value in extra.items()} == whole_extra
     assert chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"]
     assert document["usage"] == usage_document(translator.usage)
 
 
-@needs_shared
+@needs_recordings
 @pytest.mark.parametrize("name", recorded_names())
 def test_a_recorded_source_backs_the_characters_that_google_quotes(name: str):
     events = events_in(answer_of(name))
@@ -297,6 +151,51 @@ def test_a_recorded_source_backs_the_characters_that_google_quotes(name: str):
     assert set(quoted) >= set(reading.quotes)
     for text, url in cited_in(events, reading.said):
         assert (text, url) in quoted
+
+
+def parts_in(name: str) -> list[list[dict[str, Any]]]:
+    """The parts of a recorded answer; arguments in pieces stay together."""
+    runs: list[list[dict[str, Any]]] = []
+    for event in events_in(answer_of(name)):
+        for candidate in event.get("candidates", []):
+            for part in candidate.get("content", {}).get("parts", []):
+                if "functionCall" in part and "name" not in part["functionCall"] and runs:
+                    runs[-1].append(part)
+                elif part:
+                    runs.append([part])
+    return runs
+
+
+def recombined(names: Sequence[str], chance: random.Random) -> list[dict[str, Any]]:
+    """Events that nobody recorded: the parts of some answers in another order and other company."""
+    runs = [run for name in names for run in parts_in(name)]
+    chance.shuffle(runs)
+    events: list[list[dict[str, Any]]] = [[]]
+    for run in runs[:40]:
+        for part in run:
+            if chance.random() < 0.6:
+                events.append([])
+            events[-1].append(part)
+    bodies = [{"candidates": [{"content": {"role": "model", "parts": parts}}]} for parts in events]
+    return [*bodies, {"candidates": [{"finishReason": chance.choice(["STOP", "MAX_TOKENS"])}]}]
+
+
+@needs_recordings
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_parts_of_recorded_answers_mixed_anew_are_read_the_same_way(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.sampled_from(recorded_names()), min_size=2, max_size=4, unique=True))
+    events = recombined(names, random.Random(data.draw(st.integers(0, 2**32))))
+    ids = [part["functionCall"].get("id") for event in events for part in parts_of(event) if "functionCall" in part]
+    given_ids = [each for each in ids if each]
+    assume(len(given_ids) == len(set(given_ids)))
+
+    assert_same(*translated([stream_of(events)]), Reading(events))
+
+
+def parts_of(event: dict[str, Any]) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = event["candidates"][0].get("content", {}).get("parts", [])
+    return parts
 
 
 def cited_in(events: list[dict[str, Any]], said: str) -> Iterator[tuple[str, str]]:

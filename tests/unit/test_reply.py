@@ -272,6 +272,12 @@ def test_code_and_its_output_are_fenced():
     assert deltas == [TextDelta("\n```python\nprint(1)\n```\n"), TextDelta("\n```\n1\n```\n")]
 
 
+def test_a_fence_is_longer_than_those_within_it():
+    _, deltas = fed(event({"codeExecutionResult": {"output": "```\n````x\n```"}}))
+
+    assert deltas == [TextDelta("\n`````\n```\n````x\n```\n`````\n")]
+
+
 def test_logprobs_come_as_openais_rows():
     result = {
         "chosenCandidates": [{"token": "é", "logProbability": -0.5}, {"token": "x"}],

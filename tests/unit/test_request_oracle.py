@@ -16,7 +16,7 @@ from proxy.translation.chat import parse
 from proxy.translation.invalid import Invalid
 from proxy.translation.profiles import DEFAULT_CHAT_MODELS, resolve
 from proxy.translation.request import Options, build, call_ids
-from tests.chats import CHATS
+from tests.chats import CHATS, is_too_much
 from tests.oracle import complaints
 from tests.shared import SHARED, needs_shared
 
@@ -64,7 +64,7 @@ def test_sillytaverns_requests_are_taken_by_every_family(document: dict[str, Any
 
 @needs_shared
 @pytest.mark.parametrize("model", MODELS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(document=CHATS, alias=st.sampled_from(ALIASES), search=st.booleans(), random=st.booleans())
 def test_any_chat_is_taken_by_every_family(
     model: str, document: dict[str, Any], alias: str, search: bool, random: bool
@@ -74,8 +74,7 @@ def test_any_chat_is_taken_by_every_family(
     kept = dict.fromkeys(call_ids(chat)[::2], "c2lnbmF0dXJl")
     options = Options(random_string="aB3xY" if random else None, search_prompt="(search)", signatures=kept)
 
-    if chat.tool_choice and chat.tool_choice.mode == "required" and not resolved.profile.functions:
-        # A model without functions can not be made to call one; nothing else is refused.
+    if is_too_much(chat, resolved):
         with pytest.raises(Invalid):
             build(chat, resolved, options)
         return

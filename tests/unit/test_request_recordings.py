@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from proxy.translation import served
 from proxy.translation.chat import parse
 from proxy.translation.profiles import resolve
 from proxy.translation.request import Options, build, call_ids, tool_names
+from proxy.translation.turns import ServerPart
 from tests.oracle import complaints, load
 from tests.shared import SHARED, needs_shared
 
-# Tools that run at Google's leave parts in the history that OpenAI has no form for.
-FOREIGN = re.compile(r'"(toolCall|toolResponse|executableCode|codeExecutionResult|mcpServers)"')
+# Tools that are never offered to Gemini here, and the parts that they leave in a history.
+FOREIGN = re.compile(r'"(executableCode|codeExecutionResult|mcpServers)"')
 
 
 def recorded() -> list[Any]:
@@ -84,9 +86,23 @@ class Client:
         if role == "model" and (calls or texts):
             content = [{"type": "text", "text": part["text"], **self._extra(part)} for part in texts]
             message = {"role": "assistant", "content": content or None}
-            self.messages.append(message | ({"tool_calls": calls} if calls else {}))
+            message |= {"tool_calls": calls} if calls else {}
+            self.messages.append(message | self._of_server_tools(parts, calls))
         elif texts:
             self.messages.append({"role": "user", "content": "\n".join(part["text"] for part in texts)})
+
+    def _of_server_tools(self, parts: list[Any], calls: list[Any]) -> dict[str, Any]:
+        """Keep the parts of Google's tools here or, by the turn's first call, at the proxy."""
+        found, said, called = [], 0, 0
+        for part in parts:
+            if field(part, "toolCall") or field(part, "toolResponse"):
+                found.append(ServerPart(part, said, called))
+            said += len(part.get("text") or "")
+            called += "functionCall" in part
+        if found and calls:
+            self.signatures[served.key(calls[0]["id"])] = served.dumped(found)
+        kept = {"extra_content": {"google": {"server_parts": served.document(found)}}}
+        return kept if found and self._keeps else {}
 
     def _call(self, part: Any) -> dict[str, Any]:
         call = field(part, "functionCall")
@@ -116,8 +132,10 @@ def test_calls_results_and_signatures_come_back_where_they_were(
     model: str, body: Any, keeps_extra_content: bool
 ) -> None:
     client = Client(body, keeps_extra_content=keeps_extra_content)
-    chat = parse({"model": model, "messages": client.messages, "tools": tools_of(body)})
-    kept = {call_id: client.signatures[call_id] for call_id in call_ids(chat) if call_id in client.signatures}
+    searched = {"web_search_options": {}} if "googleSearch" in json.dumps(body) else {}
+    chat = parse({"model": model, "messages": client.messages, "tools": tools_of(body), **searched})
+    asked = [*call_ids(chat), *served.keys(chat)]
+    kept = {call_id: client.signatures[call_id] for call_id in asked if call_id in client.signatures}
 
     built = build(chat, resolve(model), Options(random_string="aB3xY", signatures=kept))
 
@@ -131,7 +149,18 @@ def test_calls_results_and_signatures_come_back_where_they_were(
     assert results[: len(recorded_results)] == recorded_results
     assert all(response == {"error": "no result"} for _name, response in results[len(recorded_results) :])
     assert texts == (recorded_texts if keeps_extra_content else [])
+    assert order_of(built) == order_of(body)
     assert complaints(model, built) == []
+
+
+def order_of(body: Any) -> list[list[Any]]:
+    """Return the turns in which tools of Google's ran: their parts as they are, the kinds of the others."""
+    found = []
+    for _role, parts in parts_of(body):
+        ran = [part if field(part, "toolCall") or field(part, "toolResponse") else None for part in parts]
+        if any(ran):
+            found.append([part or set(parts[number]) for number, part in enumerate(ran)])
+    return found
 
 
 def tools_of(body: Any) -> list[dict[str, Any]]:

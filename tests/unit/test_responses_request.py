@@ -29,6 +29,14 @@ def read(**fields: Any) -> Chat:
     return parse({"model": "gemini-2.5-pro", "input": "Hi", **fields})
 
 
+def test_a_search_that_the_model_can_not_do_is_refused_at_the_tool_that_asks_for_it() -> None:
+    chat = read(tools=[WEATHER, {"type": "web_search"}])
+
+    with pytest.raises(Invalid) as caught:
+        build(chat, resolve(chat.model), Options())
+    assert caught.value.param == "tools[1]"
+
+
 def turns(*items: Any) -> tuple[Message, ...]:
     return read(input=list(items)).messages
 

@@ -30,6 +30,19 @@ def decoded_until_bad(chunks: list[bytes], limit_bytes: int = 1000) -> tuple[lis
         return events, True
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"a\ud83d", "a\ufffd"),
+        (r"\uDE00b", "\ufffdb"),
+        (r"\ud83d\ud83d\ude00\\ud83d", "\ufffd😀\\ud83d"),
+        (r"\ude00\ud83d\n", "\ufffd\ufffd\n"),
+    ],
+)
+def test_half_a_character_is_replaced(written: str, read: str):
+    assert decoded(f'data: {{"a": "{written}"}}\r\n\r\n'.encode()) == [{"a": read}]
+
+
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"], ids=["CRLF", "LF", "CR"])
 def test_it_reads_every_kind_of_line_end(end: bytes):
     stream = b'data: {"a": 1}' + end + end + b'data: {"a": 2}' + end + end

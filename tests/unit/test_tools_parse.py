@@ -167,6 +167,12 @@ def test_a_mistake_in_the_functions_is_named_by_its_place(fields: dict[str, Any]
     assert refusal(**fields).param == param
 
 
+def test_a_choice_of_an_unknown_type_is_told_the_types_there_are() -> None:
+    sentence = str(refusal(tools=[F], tool_choice={"type": "auto"}))
+
+    assert sentence == 'tool_choice.type must be one of function, allowed_tools, not "auto".'
+
+
 def test_calls_and_results_are_parts() -> None:
     chat = read(
         HI,
