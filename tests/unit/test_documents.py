@@ -107,7 +107,15 @@ def test_variables_it_names_exist(name: str) -> None:
         "VARIABLES",
         "HELP",
     }
-    elsewhere |= {"HAJIMI_SOURCE_URL", "SOURCE_URL", "SOURCE_SHA256", "MEMBER_PASSWORD", "DOMAIN", "POSTGRES_PASSWORD"}
+    elsewhere |= {
+        "HAJIMI_SOURCE_URL",
+        "HAJIMI_TEST_RECORDINGS",
+        "SOURCE_URL",
+        "SOURCE_SHA256",
+        "MEMBER_PASSWORD",
+        "DOMAIN",
+        "POSTGRES_PASSWORD",
+    }
     # What gemini-balance calls it.
     elsewhere |= {"DATABASE_TYPE"}
     named = {word for word in code_in(text_of(name)) if re.fullmatch(r"[A-Z]{2,}(_[A-Z]+)*(_[0-9]+)?", word)}
