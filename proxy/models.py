@@ -240,4 +240,4 @@ class Settings(models.Model):
         verbose_name_plural = _("settings")
 
     def __str__(self) -> str:
-        return str(_("settings"))
+        return str(_("Settings"))

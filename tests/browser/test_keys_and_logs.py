@@ -99,6 +99,24 @@ def test_every_page_can_be_used_by_everybody(here, visit, language, dark, size):
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
 
 
+CUT_CELLS = """() => [...document.querySelectorAll("#result_list td")]
+  .filter((cell) => cell.scrollHeight > cell.clientHeight + 1 || cell.scrollWidth > cell.clientWidth + 1)
+  .map((cell) => cell.dataset.label)"""
+
+
+def test_on_a_phone_no_line_of_a_list_is_cut_off(here, visit):
+    here.gemini.clear()
+    here.gemini.replies(error("per_day"), model="gemini-2.5-pro")
+    here.server.chat(model="gemini-2.5-pro")
+    page = visit(here, "/admin/login/?next=/admin/keys/key/", size=PHONE)
+    log_in(page)
+
+    for path in ("/admin/keys/key/", "/admin/keys/park/"):
+        page.goto(path)
+        page.wait_for_selector("#result_list td")
+        assert page.evaluate(CUT_CELLS) == []
+
+
 def test_a_long_import_shows_how_far_it_is(here, desk):
     secrets = [f"AIzaSyLongImport------------------{number:05}" for number in range(600)]
     desk.goto("/admin/keys/key/import/")

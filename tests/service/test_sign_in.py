@@ -155,6 +155,19 @@ def test_many_guesses_at_the_same_moment_are_as_many_guesses(behind_proxy: House
     assert statuses.count(429) == 9
 
 
+@pytest.mark.parametrize(("path", "leads_to"), [("/admin/login/", "/admin/"), ("/admin/keys/key/", "/admin/keys/key/")])
+def test_the_login_leads_to_where_one_wanted(admin: User, path: str, leads_to: str) -> None:
+    browser = Client()
+    page = browser.get(path, follow=True)
+    form = re.search(r'<form action="([^"]+)"[^>]*id="login-form">(.*?)</form>', page.content.decode(), re.S)
+    assert form
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[2]))
+
+    answer = browser.post(form[1], hidden | {"username": "root", "password": PASSWORD})
+
+    assert answer.headers["location"] == leads_to
+
+
 def test_whoever_has_to_wait_fills_no_table_with_names(admin: User) -> None:
     def guess_at(name: str) -> int:
         return Client().post(LOGIN, {"username": name, "password": "a guess"}).status_code
