@@ -13,10 +13,10 @@ import orjson
 from keys.members import MemberView
 from proxy import errors, refusals
 from proxy.api import ApiRequest
+from proxy.ask import Ask, Body
 from proxy.behaviour import Behaviour
 from proxy.fetching import Unfetchable, fetch
 from proxy.large import aside
-from proxy.relay import Ask, Body
 from proxy.runtime import Runtime
 from proxy.signatures import Signatures
 from proxy.translation import served, vertex

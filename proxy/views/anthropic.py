@@ -11,10 +11,10 @@ from django.http.response import HttpResponseBase
 from proxy import refusals, request_id
 from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
+from proxy.ask import Body
 from proxy.chats import ask_for
 from proxy.large import aside
 from proxy.paths import Dialect
-from proxy.relay import Body
 from proxy.translation.anthropic_reply import PING, MessageEncoder, fold
 from proxy.translation.anthropic_request import parse
 from proxy.translation.invalid import Invalid

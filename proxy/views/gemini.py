@@ -13,11 +13,11 @@ from django.utils.translation import gettext_noop as _
 from proxy import errors
 from proxy.api import ApiRequest
 from proxy.api_answers import answer_json
+from proxy.ask import Ask
 from proxy.attempts import Translation
 from proxy.errors import Quoted
 from proxy.large import aside
 from proxy.paths import Dialect
-from proxy.relay import Ask
 from proxy.runtime import Runtime
 from proxy.translation import native_request
 from proxy.translation.native import EventEncoder, NativeTranslator, PlainTranslator, only_event

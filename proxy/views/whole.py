@@ -10,8 +10,8 @@ import orjson
 from keys.members import MemberView
 from proxy import errors, refusals
 from proxy.api import ApiRequest
+from proxy.ask import Ask
 from proxy.attempts import Translation
-from proxy.relay import Ask
 from proxy.runtime import Runtime
 from proxy.translation.deltas import Delta
 from proxy.translation.invalid import Invalid

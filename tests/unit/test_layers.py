@@ -82,7 +82,9 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "proxy.upstream",
     ),
     "conductor": (
+        "proxy.account",
         "proxy.admission",
+        "proxy.ask",
         "proxy.attempts",
         "proxy.chorus",
         "proxy.deadline",
@@ -129,7 +131,9 @@ CLOCK_READINGS = frozenset({"now", "utcnow", "today", "monotonic", "perf_counter
 ON_THE_API_PATH = (
     *("keys.lanes", "keys.ledger", "keys.members", "keys.pool", "keys.turns"),
     *(
+        "proxy.account",
         "proxy.admission",
+        "proxy.ask",
         "proxy.attempts",
         "proxy.breaker",
         "proxy.chorus",
