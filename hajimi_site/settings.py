@@ -170,6 +170,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_BODY_BYTES, 2**20)
 # An action on all keys at once names each of them.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 # On a Space every page is https; elsewhere plain http on a home network must still allow a login.
+# Where a login leads whose "next" is not ours.
+LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(SPACE_HOST)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

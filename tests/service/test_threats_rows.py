@@ -166,6 +166,14 @@ def test_daphne_root_path_moves_no_door(here: House, path: str) -> None:
     assert (moved.status_code, moved.headers.get("location")) == (plain.status_code, plain.headers.get("location"))
 
 
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/v1/models", "/v1beta/models", "/v1/nothing", "/", "/metrics"]
+)
+def test_sniffing_no_door_lets_a_browser_guess_what_it_answers(here: House, path: str) -> None:
+    with here.server.client() as client:
+        assert client.get(path).headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 # Bombs from upstream
 
 
