@@ -228,7 +228,8 @@ def on_sqlite(points: Points, *, short: bool) -> None:
 
     def prepare(blows: Blows) -> None:
         limit_member(blows.server, requests_per_day=limit, parallel_requests=250)
-        blows.accidents = [blows.kill, blows.outage, *([] if short else [blows.kill, blows.refuse, blows.kill])]
+        # The outage first: who has reached a limit asks Google nothing.
+        blows.accidents = [blows.outage, blows.kill, *([] if short else [blows.kill, blows.refuse, blows.kill])]
 
     rules = {"day_limit": limit, "honest": HONEST | {"rate_limit_exceeded"}}
     size = (450, 60) if short else (4000, 200)
