@@ -36,6 +36,8 @@ _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 BUSY_SECONDS: Final = 20.0
 # A copy on its way: hidden, and named after its snapshot. The last word is its writer's own.
 _PART: Final = re.compile(r"\.hajimi-(\d{8}T\d{6})Z\.sqlite3(\.\w+)?\.part")
+# Where a copy is made, beside the database.
+_WORKSHOP: Final = re.compile(r"\.snapshot-(\d{8}T\d{6})Z-\w+")
 # Longer than any copy takes; what is older was left behind by somebody who was killed.
 PART_LIFE: Final = timedelta(hours=6)
 
@@ -51,7 +53,7 @@ def take(database: Path, folder: Path, at: datetime) -> Path:
     Raises Unsound, OSError or sqlite3.Error; ``folder`` then holds what it held before.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _local_file(database) as copy:
+    with _local_file(database, at) as copy:
         with contextlib.closing(_open(database)) as connection:
             connection.execute("VACUUM INTO ?", (str(copy),))
         _leave_out(copy)
@@ -130,7 +132,7 @@ def bring_back(snapshot: Path, database: Path, at: datetime) -> Path | None:
     Nobody may have the database open. Raises Unsound or OSError; the database is then as it was.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
-    with _local_file(database) as copy:
+    with _local_file(database, at) as copy:
         with snapshot.open("rb") as source, _private(copy) as target:
             shutil.copyfileobj(source, target, 2**20)
         if fault := fault_of(copy):
@@ -187,10 +189,19 @@ def _publish(copy: Path, place: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _local_file(database: Path) -> Iterator[Path]:
+def _local_file(database: Path, at: datetime) -> Iterator[Path]:
     """Give the name of a file that does not exist yet, on the database's own disk; it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=database.parent) as folder:
+    _sweep(database.parent, at)
+    stamp = at.astimezone(UTC).strftime(_STAMP)
+    with tempfile.TemporaryDirectory(prefix=f".snapshot-{stamp}Z-", dir=database.parent) as folder:
         yield Path(folder) / "copy.sqlite3"
+
+
+def _sweep(folder: Path, at: datetime) -> None:
+    """Delete what a process that was killed while it made a copy has left, as large as the database."""
+    for path in folder.iterdir():
+        if (match := _WORKSHOP.fullmatch(path.name)) and at - _moment(match[1]) > PART_LIFE:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _open(path: Path) -> sqlite3.Connection:

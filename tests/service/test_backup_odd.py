@@ -110,6 +110,19 @@ def test_a_copy_that_is_being_written_into_the_same_folder_is_left_alone(running
     assert snapshots(bucket)
 
 
+def test_copies_that_a_killed_process_left_beside_the_database_are_deleted_after_a_while(running: Server) -> None:
+    then, now = (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment)) for moment in (0, time.time()))
+    left, at_work = (running.data_dir / f".snapshot-{stamp}-0a1b2c3d" for stamp in (then, now))
+    for folder in (left, at_work):
+        folder.mkdir()
+        (folder / "copy.sqlite3").write_bytes(b"half of it so far")
+
+    running.stop()
+
+    assert not left.exists()
+    assert (at_work / "copy.sqlite3").exists()
+
+
 # A bucket's mount
 
 
