@@ -138,8 +138,8 @@ def is_token_server(address: str, vertex_url: str = "") -> bool:
     """
     if _GOOGLES.fullmatch(address):
         return True
-    own, scheme = _host(vertex_url), urlsplit(vertex_url).scheme
-    return bool(own) and _host(address) == own and address.startswith(("https:", f"{scheme}:"))
+    own = _host(vertex_url)
+    return bool(own) and _host(address) == own and address.startswith(("https:", f"{urlsplit(vertex_url).scheme}:"))
 
 
 def check_token_servers(accounts: Iterable[Account], vertex_url: str = "") -> None:

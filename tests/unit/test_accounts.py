@@ -213,6 +213,10 @@ def test_ssrf_by_a_token_uri_leads_nowhere(address: str, vertex_url: str) -> Non
     assert not is_token_server(address, vertex_url)
 
 
+def test_an_address_that_is_none_is_no_token_server_even_beside_itself() -> None:
+    assert not is_token_server("http://[", "http://[")
+
+
 def test_the_account_whose_token_uri_leads_elsewhere_is_named_by_its_number() -> None:
     accounts = parse(ONE + json.dumps(account("two", token_uri="https://canary.example/")))
 
