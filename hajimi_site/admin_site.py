@@ -19,6 +19,8 @@ class DeskSite(UnfoldAdminSite):  # type: ignore[misc]
 
     index_title = _("Dashboard")
     enable_nav_sidebar = True
+    # As our own columns show that there is nothing.
+    empty_value_display = "–"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let staff in; those who have a second factor only with it, also where an older session knows them."""
