@@ -32,6 +32,12 @@ T = TypeVar("T")
 
 POSTGRES_URL = os.environ.get("HAJIMI_TEST_POSTGRES_URL", "")
 ON_POSTGRES = pytest.mark.skipif(not POSTGRES_URL, reason="PostgreSQL: HAJIMI_TEST_POSTGRES_URL is not set")
+# The advisory locks of one database; pg_locks shows those of the whole server.
+ADVISORY_LOCKS = (
+    "(SELECT pg_locks.* FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
+    " WHERE locktype = 'advisory' AND datname = current_database()) AS locks"
+)
+
 # The whole suite runs on PostgreSQL when HAJIMI_TEST_DATABASE says so; what is about SQLite's file is left out.
 ABOUT_SQLITE = pytest.mark.skipif(
     os.environ.get("HAJIMI_TEST_DATABASE") == "postgres", reason="this is about SQLite's file; the run is on PostgreSQL"

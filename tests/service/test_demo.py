@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.databases import ABOUT_SQLITE
 from tests.gemini.demo import MESSAGE
 from tests.serving import KEPT, ROOT, Server
 
@@ -108,6 +109,7 @@ def test_a_bad_value_stops_it_with_one_sentence(demo: Callable[..., Demo]) -> No
     assert "Traceback" not in running.text
 
 
+@ABOUT_SQLITE
 def test_it_touches_nothing_of_this_machine_but_its_own_folder(demo: Callable[..., Demo], tmp_path: Path) -> None:
     real = tmp_path / "real.sqlite3"
     running = demo(
@@ -131,6 +133,7 @@ def test_it_touches_nothing_of_this_machine_but_its_own_folder(demo: Callable[..
     assert running.end(signal.SIGTERM) == 0
 
 
+@ABOUT_SQLITE
 def test_a_chat_that_is_not_answered_ends_it_as_a_failure(demo: Callable[..., Demo], tmp_path: Path) -> None:
     first = demo()
     first.wait_for("Staying up")

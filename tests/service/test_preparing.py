@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import ABOUT_SQLITE, ON_POSTGRES, fresh_postgres_url, postgres_rows
+from tests.databases import ABOUT_SQLITE, ADVISORY_LOCKS, ON_POSTGRES, fresh_postgres_url, postgres_rows
 from tests.serving import ROOT, NotStarted, Server, environment_for
 
 PREPARE = "import django; django.setup(); from hajimi_site.preparing import prepare; prepare()"
@@ -54,7 +54,7 @@ def test_machines_that_start_at_once_prepare_one_after_the_other(tmp_path: Path)
     prepare_at_once(tmp_path, DATABASE_URL=url, SECRET_KEY="of all machines", DATA_DIR="/dev/null/none")
 
     assert postgres_rows(url, COUNTS) == [{"admins": 1, "keys": 3}]
-    [left] = postgres_rows(url, "SELECT count(*) locks FROM pg_locks WHERE locktype = 'advisory'")
+    [left] = postgres_rows(url, f"SELECT count(*) locks FROM {ADVISORY_LOCKS}")
     assert left == {"locks": 0}
 
 

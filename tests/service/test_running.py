@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import ON_POSTGRES, postgres_of, postgres_rows
+from tests.databases import ADVISORY_LOCKS, ON_POSTGRES, postgres_of, postgres_rows
 from tests.own_postgres import NEEDS_OWN_POSTGRES, OwnPostgres
 from tests.serving import Server
 
 pytestmark = ON_POSTGRES
 
 Serve = Callable[..., Server]
-LOCKS = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory'"
+LOCKS = f"SELECT count(*) AS n FROM {ADVISORY_LOCKS}"
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_killed_process_counts_as_gone(served: Server, snapshot: Path) -> None
 
 
 def test_it_is_shown_by_the_connection_that_reads_the_settings(served: Server) -> None:
-    holders = "SELECT query FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory'"
+    holders = f"SELECT query FROM pg_stat_activity JOIN {ADVISORY_LOCKS} USING (pid)"
 
     until(lambda: any("proxy_revision" in row["query"] for row in postgres_rows(url_of(served), holders)))
 
