@@ -13,11 +13,10 @@ from urllib.parse import urlsplit
 from bench import growth, rivals
 from bench.load import WHOLE, Shot
 from bench.rivals import NotHere, Rival
-from bench.running import DIRECT, Bench, Run, hajimi, middle, times, upstream
+from bench.running import DIRECT, DIRECT_WHOLE, Bench, Run, hajimi, middle, times, upstream
 
 POSTGRES = "postgres://postgres@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/9"
-NATIVE_WHOLE = "/v1beta/models/gemini-2.0-flash:generateContent"
 COUNTS = (1, 50, 200, 500, 1000)
 
 Table = list[list[str]]
@@ -115,7 +114,7 @@ class Matrix:
     def _rival(self, rival: Rival, port: int) -> tuple[str, float, float]:
         whole, paced = WHOLE, PACED
         if rival.dialect == "google":
-            whole, paced = Shot(NATIVE_WHOLE, False, 20), Shot(DIRECT, chunks=60, interval=50)
+            whole, paced = Shot(DIRECT_WHOLE, False, 20), Shot(DIRECT, chunks=60, interval=50)
         else:
             whole = Shot(stream=False, chunks=20, headers=rival.headers)
             paced = Shot(chunks=60, interval=50, headers=rival.headers)

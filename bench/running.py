@@ -20,6 +20,7 @@ from bench.load import Shot, Tally, fire
 from tests.serving import ROOT, Server
 
 DIRECT = "/v1beta/models/gemini-2.0-flash:streamGenerateContent?alt=sse"
+DIRECT_WHOLE = "/v1beta/models/gemini-2.0-flash:generateContent"
 KEYS = tuple(f"AIzaSyBenchKeyOfTheCheapUpstream--{number:05}" for number in range(20))
 SETTLE_SECONDS = 1.0
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bench import growth, machine
+from bench import growth, machine, rivals
 from bench.load import WHOLE, Shot
-from bench.running import DIRECT, Bench, Row, hajimi, middle, times, upstream
+from bench.rivals import NotHere
+from bench.running import DIRECT, DIRECT_WHOLE, Bench, Row, hajimi, middle, times, upstream
 
 
 def run(scale: float, say: Callable[[str], None]) -> tuple[list[Row], list[str]]:
@@ -32,9 +33,32 @@ def run(scale: float, say: Callable[[str], None]) -> tuple[list[Row], list[str]]
         with hajimi(port, FAKE_STREAMING=True) as server:
             say(fake_streams.__name__)
             fake_streams(Bench(server.pid, server.base_url, server.password, port, rows, faults), scale)
+        say(yardstick.__name__)
+        rows += yardstick(port, rows, scale, faults)
     say(grown_house.__name__)
     rows.append(grown_house(scale, faults))
     return rows, faults
+
+
+WHOLE_ANSWERS = "processor per non-streamed request, 16 at a time"
+PACED_STREAMS = "processor per 100,000 streamed chunks, 50 streams"
+
+
+def yardstick(port: int, rows: list[Row], scale: float, faults: list[str]) -> list[Row]:
+    """The same two loads through nginx, which passes them on only: how quick this machine is. No rows without nginx."""
+    measured = {row.what: row.measured for row in rows}
+    try:
+        with rivals.nginx(port) as rival:
+            bench = Bench(rival.pid, f"http://127.0.0.1:{rival.port}", rival.password, port, [], faults)
+            whole = bench.load(Shot(DIRECT_WHOLE, False, 20), 16, max(20, int(250 * scale))).ms_per_answer
+            paced = bench.load(Shot(DIRECT, chunks=60, interval=50), 50, max(1, round(3 * scale))).s_per_100k
+    except NotHere:
+        return []
+    return [
+        Row(f"{what}: nginx, passing on only", cost, unit, note=f"hajimi: {measured[what] / cost:.1f} times as much")
+        for what, cost, unit in ((WHOLE_ANSWERS, whole, "ms"), (PACED_STREAMS, paced, "s"))
+        if cost
+    ]
 
 
 def idle_memory(bench: Bench, scale: float) -> None:
@@ -59,15 +83,14 @@ def whole_answers(bench: Bench, scale: float) -> None:
     bench.load(WHOLE, 16, 15)
     run = bench.load(WHOLE, 16, max(20, int(250 * scale)))
     note = f"{run.per_second:.0f} requests/s; {times(run.tally.whole)}"
-    bench.row("processor per non-streamed request, 16 at a time", run.ms_per_answer, "ms", 1.0, goal=0.6, note=note)
+    bench.row(WHOLE_ANSWERS, run.ms_per_answer, "ms", 1.0, goal=0.6, note=note)
 
 
 def paced_streams(bench: Bench, scale: float) -> None:
     """True streams, 50 at a time, a chunk each 50 ms."""
     run = bench.load(Shot(chunks=60, interval=50), 50, max(1, round(3 * scale)))
     note = f"{run.tally.chunks / run.tally.seconds:.0f} chunks/s; added to a chunk {times(run.tally.added)}"
-    what = "processor per 100,000 streamed chunks, 50 streams"
-    bench.row(what, run.s_per_100k, "s", 11, goal=9, note=note)
+    bench.row(PACED_STREAMS, run.s_per_100k, "s", 11, goal=9, note=note)
 
 
 def many_streams(bench: Bench, scale: float) -> None:
