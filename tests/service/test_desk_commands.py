@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.utils import timezone
 
 from keys import vault
@@ -20,6 +18,7 @@ from keys.models import Key, Member, Park, Source
 from proxy import revision
 from proxy.models import BlockedModel, RequestLog, Settings, UpstreamModel
 from proxy.runtime import current_behaviour
+from tests.commands import run, run_json
 
 pytestmark = pytest.mark.django_db
 
@@ -34,16 +33,6 @@ def _desk(settings: Any) -> Iterator[None]:
     import_keys([ONE, TWO], Source.ADMIN)
     yield
     vault.forget()
-
-
-def run(*words: object) -> str:
-    out = StringIO()
-    call_command(*map(str, words), stdout=out)
-    return out.getvalue()
-
-
-def run_json(*words: object) -> Any:
-    return json.loads(run(*words, "--json"))
 
 
 def history() -> list[tuple[str, str, str]]:

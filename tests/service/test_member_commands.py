@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.test import override_settings
 from django.utils import timezone
 
 from keys import enrolling, vault
 from keys.models import Group, Member, ModelLimit, Source, Usage
+from tests.commands import run, run_json
 
 pytestmark = pytest.mark.django_db
 
@@ -25,16 +24,6 @@ def _fresh_pepper(settings: Any) -> Iterator[None]:
     vault.forget()
     yield
     vault.forget()
-
-
-def run(*words: object) -> str:
-    out = StringIO()
-    call_command(*map(str, words), stdout=out)
-    return out.getvalue()
-
-
-def run_json(*words: object) -> Any:
-    return json.loads(run(*words, "--json"))
 
 
 def test_a_member_is_made_with_all_its_limits_and_told_as_json() -> None:
