@@ -14,7 +14,6 @@ from keys.ledger import Away, Ledger
 from keys.pool import Pool
 from keys.rules import Outcome
 from proxy import errors, refusals
-from proxy.account import Account
 from proxy.admission import Allowance
 from proxy.ask import Ask
 from proxy.attempts import Asked
@@ -22,6 +21,7 @@ from proxy.breaker import Breaker
 from proxy.chorus import in_turn, together
 from proxy.journal import Journal
 from proxy.live import Live
+from proxy.settlement import Settlement
 from proxy.signatures import Signatures
 from proxy.translation import served
 from proxy.translation.reply import Delta, ServedDelta, ToolCallDelta
@@ -75,7 +75,7 @@ class Exchange:
     def __init__(self, relay: Relay, ask: Ask) -> None:
         self._relay = relay
         self._ask = ask
-        self._account = Account(
+        self._settlement = Settlement(
             ask, ledger=relay.ledger, journal=relay.journal, live=relay.live, zone=relay.zone, now=relay.now
         )
         self._voices: list[Voice] = []
@@ -92,12 +92,12 @@ class Exchange:
     @property
     def allowance(self) -> Allowance | None:
         """Return what the tightest limit has left, once the request is admitted."""
-        return self._account.allowance
+        return self._settlement.allowance
 
     @property
     def attempt_count(self) -> int:
         """Return how many attempts were made so far."""
-        return self._account.record.attempt_count
+        return self._settlement.record.attempt_count
 
     # What proxy.live.Running tells of a request in flight.
 
@@ -109,23 +109,23 @@ class Exchange:
     @property
     def model(self) -> str:
         """Return the model as the client named it."""
-        return self._account.record.model
+        return self._settlement.record.model
 
     @property
     def started(self) -> float:
         """Return when the request came."""
-        return self._account.started
+        return self._settlement.started
 
     @property
     def has_output(self) -> bool:
         """Return whether something visible has come."""
-        return self._account.has_output
+        return self._settlement.has_output
 
     @property
     def attempt_number(self) -> int:
         """Return the attempt that speaks, else the latest one."""
         speaking = [voice.winner.number for voice in self._voices if voice.winner is not None]
-        return max(speaking, default=self._account.record.attempt_count)
+        return max(speaking, default=self._settlement.record.attempt_count)
 
     @property
     def key_tails(self) -> tuple[str, ...]:
@@ -144,13 +144,13 @@ class Exchange:
         error: errors.HajimiError | None = None
         self._relay.live.begin(self._ask.request_id, self)
         try:
-            await self._account.open()
+            await self._settlement.open()
             self._voices = self._make_voices(await self._bodies())
             answer = self._answer()
             async with aclosing(answer):
                 async for deltas in answer:
-                    if not self._account.has_output and any(voice.winner for voice in self._voices):
-                        self._account.note_output()
+                    if not self._settlement.has_output and any(voice.winner for voice in self._voices):
+                        self._settlement.note_output()
                     if self._ask.has_tools:
                         self._keep_signatures(deltas)
                     yield deltas
@@ -206,7 +206,7 @@ class Exchange:
                 asked if body is bodies[0] else replace(asked, body=body),
                 relay.pool,
                 relay.upstream,
-                self._account.record,
+                self._settlement.record,
                 breaker=relay.breaker,
                 now=relay.now,
                 index=index,
@@ -227,14 +227,14 @@ class Exchange:
     def _keep(self, name: str, signature: str | None) -> None:
         row = self._relay.signatures.remember(name, signature, self._relay.now())
         if row is not None:
-            self._account.record.signatures.append(row)
+            self._settlement.record.signatures.append(row)
 
     async def _settle(self, outcome: Outcome, error: errors.HajimiError | None) -> None:
         self._relay.live.leave(self._ask.request_id)
         if outcome is Outcome.CANCELLED and self._relay.is_ending:
             error = errors.NotReady(refusals.STOPPING)
         self._settled_usage = self.usage
-        await self._account.close(outcome, error, self._settled_usage)
+        await self._settlement.close(outcome, error, self._settled_usage)
 
     def _ended_as(self) -> Outcome:
         """Return how the whole answer ended: one that the native dialect passes on may be a block."""

@@ -82,7 +82,6 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "proxy.upstream",
     ),
     "conductor": (
-        "proxy.account",
         "proxy.admission",
         "proxy.ask",
         "proxy.attempts",
@@ -90,6 +89,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "proxy.deadline",
         "proxy.lender",
         "proxy.relay",
+        "proxy.settlement",
         "proxy.voice",
     ),
     "doors": (
@@ -131,7 +131,6 @@ CLOCK_READINGS = frozenset({"now", "utcnow", "today", "monotonic", "perf_counter
 ON_THE_API_PATH = (
     *("keys.lanes", "keys.ledger", "keys.members", "keys.pool", "keys.turns"),
     *(
-        "proxy.account",
         "proxy.admission",
         "proxy.ask",
         "proxy.attempts",
@@ -139,6 +138,7 @@ ON_THE_API_PATH = (
         "proxy.chorus",
         "proxy.lender",
         "proxy.relay",
+        "proxy.settlement",
         "proxy.voice",
     ),
     *(

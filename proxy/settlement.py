@@ -20,8 +20,8 @@ from proxy.translation.usage import Usage
 COUNTED: Final = frozenset({Outcome.ANSWERED, Outcome.PARTIAL, Outcome.CANCELLED, Outcome.TRUNCATED})
 
 
-class Account:
-    """The account of one request. What ``open`` takes, ``close`` gives back or spends; each is called once.
+class Settlement:
+    """The settlement of one request. What ``open`` takes, ``close`` gives back or spends; each is called once.
 
     ``record`` is the row in the making, ``allowance`` what the tightest limit has left once it is open.
     """
