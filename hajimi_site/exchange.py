@@ -20,6 +20,7 @@ from twisted.web import http
 
 from hajimi_site.addresses import Client
 from hajimi_site.crowd import LARGE
+from hajimi_site.log_lines import ACCESS_LOGGER
 from hajimi_site.shown_path import shown_method, shown_path
 from hajimi_site.upgrade import to_websocket
 from proxy import api_answers, request_id
@@ -43,7 +44,7 @@ ROOM_SECONDS: Final = 5.0
 NO_ROOM: Final = _("This server holds too many large requests right now; try again in a moment.")
 NOT_A_REASON: Final = re.compile(rb"[^\x20-\x7e]+")
 
-access = logging.getLogger("hajimi.access")
+access = logging.getLogger(ACCESS_LOGGER)
 logger = logging.getLogger("hajimi.server")
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from hajimi_site.addresses import Edge
 from hajimi_site.crowd import Crowd
+from hajimi_site.log_lines import ACCESS_LOGGER
 from hajimi_site.serving import SHUTTING_DOWN, TOO_MANY_AT_ONCE, Application, Message
 from hajimi_site.shown_path import shown_method, shown_path
 from proxy import api_answers, request_id
@@ -20,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 CLIENT_LEFT: Final = 499
 
-access = logging.getLogger("hajimi.access")
+access = logging.getLogger(ACCESS_LOGGER)
 
 
 class Front:

@@ -55,6 +55,8 @@ class LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text, traceback included, with every secret masked; in red when it must be seen."""
+        if record.name == ACCESS_LOGGER:
+            return super().format(_redacted_access(record))
         text = redact(super().format(record))
         return f"\x1b[31m{text}\x1b[0m" if self._is_seen and record.levelno >= logging.WARNING else text
 
@@ -73,6 +75,18 @@ def _masked(value: object) -> object:
     return shown_path(value) if isinstance(value, str) and value.startswith("/") else value
 
 
+def _redacted_access(record: logging.LogRecord) -> logging.LogRecord:
+    """Return the record of an access line, its texts redacted.
+
+    One is written for each request. Its method, path and address are those of many others, so they are looked at once;
+    the rest of it is ours, but would make every line another text to look at.
+    """
+    if isinstance(record.args, tuple):
+        record.args = tuple(redact.often(value) if isinstance(value, str) else value for value in record.args)
+    return record
+
+
+ACCESS_LOGGER: Final = "hajimi.access"
 # What the values of an access line (hajimi_site.exchange) are.
 ACCESS: Final = ("method", "path", "status", "duration_ms", "bytes", "client")
 
@@ -82,22 +96,20 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the document: when, how bad, who says it, what, and of which request."""
+        is_access = record.name == ACCESS_LOGGER
         document: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC)
             .isoformat(timespec="milliseconds")
             .replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": _redacted_access(record).getMessage() if is_access else redact(record.getMessage()),
             "pid": os.getpid(),
         }
         if number := getattr(record, "request_number", 0) or request_id.current.get():
             document["request_id"] = request_id.shown(number)
-        if record.name == "hajimi.access" and isinstance(record.args, tuple) and len(record.args) == len(ACCESS):
-            document |= {
-                name: redact(value) if isinstance(value, str) else value
-                for name, value in zip(ACCESS, record.args, strict=True)
-            }
+        if is_access and isinstance(record.args, tuple) and len(record.args) == len(ACCESS):
+            document |= dict(zip(ACCESS, record.args, strict=True))
         if record.exc_info:
             document["error"] = redact(self.formatException(record.exc_info))
         return orjson.dumps(document, default=str).decode()

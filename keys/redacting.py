@@ -20,22 +20,31 @@ _COLONS: Final = str.maketrans(":|", "  ")
 class Redactor:
     """Masks what looks like a secret, and what is known to be one.
 
-    Keys are compared as they are; passwords, of which only digests exist, are asked for word by word.
+    Keys are compared as they are; passwords, of which only digests exist, are asked for word by word. ``often`` does
+    the same for short texts that come again and again, and remembers what became of them.
     """
+
+    often: Callable[[str], str]
 
     def __init__(self) -> None:
         self._fixed: tuple[str, ...] = ()
         self._keys: tuple[str, ...] = ()
         self._is_password: Callable[[str], bool] = _nothing
+        self._forget()
 
     def keep(self, secrets: Iterable[str]) -> None:
         """Know these for as long as the process runs: what the environment says."""
         self._fixed = _odd(secrets)
+        self._forget()
 
     def know(self, keys: Iterable[str], is_password: Callable[[str], bool]) -> None:
         """Know these keys, and whatever ``is_password`` says yes to, instead of those before."""
-        # An access line is written for each request, and its words are mostly those of the line before.
         self._keys, self._is_password = _odd(keys), lru_cache(maxsize=4096)(is_password)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remember nothing that was said before something else was known."""
+        self.often = lru_cache(maxsize=4096)(self)
 
     def __call__(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ***."""

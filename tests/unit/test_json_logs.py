@@ -57,3 +57,11 @@ def test_tracebacks_are_in_it_and_secrets_are_not() -> None:
 
     assert "ValueError" in document["error"]
     assert key not in json.dumps(document)
+
+
+def test_no_part_of_an_access_line_shows_a_secret() -> None:
+    key = "AIzaSyA-1234567890_abcdefghijklmnopqrst"
+    document = formatted("%s %s %s %.0fms %sB %s", key, f"/{key}", 200, 1.0, 5, key, name="hajimi.access")
+
+    assert document["message"] == "*** /*** 200 1ms 5B ***"
+    assert key not in json.dumps(document)

@@ -97,3 +97,19 @@ def test_words_are_left_alone_and_short_passwords_do_not_blot_the_log(redact: Re
 
     assert redact("served 123 requests in 123 ms") == "served 123 requests in 123 ms"
     assert redact("a-longer-password") == "***"
+
+
+def test_what_is_said_often_is_masked_once_a_member_has_that_password(redact: Redactor) -> None:
+    assert redact.often("/v1/swordfish-1") == "/v1/swordfish-1"
+
+    redact.know([], lambda word: word == "swordfish-1")
+
+    assert redact.often("/v1/swordfish-1") == "/v1/***"
+
+
+def test_what_is_said_often_is_masked_once_the_environment_names_a_secret(redact: Redactor) -> None:
+    assert redact.often(f"/v1/{ODD_KEY}") == f"/v1/{ODD_KEY}"
+
+    redact.keep([ODD_KEY])
+
+    assert redact.often(f"/v1/{ODD_KEY}") == "/v1/***"
