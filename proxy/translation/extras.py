@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from proxy.translation import modalities, reading
@@ -34,6 +35,7 @@ _SPELLINGS: Final = {
         "top_k",
     )
 }
+_ALL_SPELLINGS: Final = frozenset(chain.from_iterable(_SPELLINGS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Extras:
             ("extra_body.", body),
             ("", document),
         )
-        self._places = tuple((prefix, fields) for prefix, fields in places if fields)
+        # Most requests ask for none of these: then nothing is looked for.
+        self._places = tuple((prefix, fields) for prefix, fields in places if not _ALL_SPELLINGS.isdisjoint(fields))
 
     def find(self, name: str) -> tuple[Any, str]:
         """Return the first value set under ``name`` (one of the names above) and its place."""
