@@ -48,10 +48,12 @@ class Edge:
         self._networks: tuple[Network, ...] = tuple(ip_network(name, strict=False) for name in names)
         self._platform = platform
         self.trusts = lru_cache(maxsize=4096)(self._trusts)
+        # A peer's address is a socket's, never what a client wrote.
+        self.peer = lru_cache(maxsize=4096)(plain)
 
     def client(self, peer: str, headers: Headers) -> Client:
         """Return who is behind the socket's ``peer``: the rightmost forwarded address that is no proxy of ours."""
-        address = plain(peer)
+        address = self.peer(peer)
         if address is None or not self.trusts(address):
             return Client(peer if address is None else str(address), "http")
         headers = list(headers)

@@ -23,7 +23,6 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.web import http
 
-from hajimi_site.addresses import plain
 from hajimi_site.channel import Channel
 from hajimi_site.crowd import Crowd
 from hajimi_site.exchange import Exchange, Message
@@ -264,7 +263,7 @@ class Server(DaphneServer):  # type: ignore[misc]
                 self.crowd.leave(self.crowd.connections, channel.peer.host)
 
     def _counts(self, peer: str) -> bool:
-        address = plain(peer)
+        address = self.edge.peer(peer)
         return address is None or not self.edge.trusts(address)
 
     def start(self, exchange: Exchange, scope: Message) -> None:
