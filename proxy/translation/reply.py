@@ -96,7 +96,8 @@ class Translator:
         self._rules = CallRules(names or {}, parallel, taken)
         self._candidates: dict[int, Candidate] = {}
         self._block_reason = ""
-        self._usage: dict[str, Any] = {}
+        self._metadata: dict[str, Any] = {}
+        self._usage: Usage | None = None
 
     def feed(self, event: object) -> list[Delta]:
         """Return what one event adds. Raise ValueError if it is no JSON object."""
@@ -123,7 +124,9 @@ class Translator:
     @property
     def usage(self) -> Usage:
         """The tokens so far: Google's counts are running totals, the last one holds."""
-        return read_usage(self._usage)
+        if self._usage is None:
+            self._usage = read_usage(self._metadata)
+        return self._usage
 
     @property
     def visible(self) -> bool:
@@ -164,7 +167,7 @@ class Translator:
     def _read_head(self, event: dict[str, Any]) -> None:
         usage = event.get("usageMetadata")
         if usage and isinstance(usage, dict):
-            self._usage = usage
+            self._metadata, self._usage = usage, None
         if not self.response_id:
             self.response_id = text_of(event.get("responseId"))
         if not self.model_version:
