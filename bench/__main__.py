@@ -47,7 +47,8 @@ def _long(scale: float, written: _Page, *, everything: bool) -> list[str]:
     written.put("nginx" if everything else "peers", _markdown(peers))
     if not everything:
         figures.sort(key=lambda figure: figure[1])
-        whole, paced = ([(figure[0], figure[number]) for figure in figures] for number in (1, 2))
+        whole = [(name, milliseconds) for name, milliseconds, _ in figures]
+        paced = [(name, seconds) for name, _, seconds in figures]
         titles = "Processor time per request", "Processor time per 100,000 streamed chunks"
         written.picture = bars([(titles[0], "ms", whole), (titles[1], "s", paced)])
     for line in matrix.skipped:

@@ -225,7 +225,8 @@ class _Client(asyncio.Protocol):
 
 def _dechunked(body: bytes) -> bytes:
     """Return a chunked body without its frames. Raises ValueError when they are broken."""
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while True:
         line = body.index(b"\r\n", at)
         size = int(body[at:line].split(b";")[0], 16)

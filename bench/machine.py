@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
 # Load average per core from which figures suffer; measuring alone comes to about half of it.
 BUSY = 0.75
 
@@ -23,13 +23,15 @@ def _words(path: Path) -> list[str]:
 
 def cpu_seconds(pid: int) -> float:
     """Return the processor time (user and system) of the process tree so far."""
-    return sum(_ticks(member) for member in tree(pid)) / TICKS
+    return sum(time.clock_gettime(_clock(member)) for member in tree(pid))
 
 
-def _ticks(pid: int) -> int:
-    # The name, second of the fields, may hold spaces; what follows its closing bracket does not.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def _clock(pid: int) -> int:
+    """Return the number of a process's own clock, as clock_getcpuclockid(3) makes it.
+
+    It counts nanoseconds; /proc/PID/stat has hundredths of a second, and a short load of nginx takes two of them.
+    """
+    return ~pid << 3 | 2
 
 
 def memory_mb(pid: int) -> float:

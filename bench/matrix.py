@@ -181,7 +181,7 @@ def _postgres() -> Iterator[dict[str, Any]]:
     name = f"hajimi_bench_{uuid.uuid4().hex[:12]}"
     try:
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {name}")
     except psycopg.Error as error:
         raise NotHere(f"PostgreSQL does not answer ({type(error).__name__})") from None
     try:
@@ -189,7 +189,7 @@ def _postgres() -> Iterator[dict[str, Any]]:
         yield {"DATABASE_URL": urlsplit(server)._replace(path=f"/{name}").geturl(), "SECRET_KEY": "bench" * 10}
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @contextlib.contextmanager
