@@ -25,6 +25,19 @@ LEAST_BYTES_PER_SECOND: Final = 2048
 TOO_LARGE: Final = _("The request body is larger than the %(limit)s MB that this server takes (MAX_BODY_MB).")
 MALFORMED: Final = _("The request is not valid HTTP.")
 
+# As in Exchange: what is ours stays out of the dictionary of Twisted's attributes.
+SLOTS: Final = (
+    "_body_began",
+    "_heard_at",
+    "_may_wait",
+    "_room",
+    "host",
+    "is_swallowing",
+    "is_websocket",
+    "peer",
+    "server",
+)
+
 
 class Channel(http.HTTPChannel):  # type: ignore[misc]
     """Reads the requests of one connection, one after the other.
@@ -32,6 +45,8 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     A head must be complete within ``idle_seconds`` of connecting (``keep_alive_seconds`` of the last answer), a body
     must not pause longer; ``Server.sweep`` looks after that, so no timer runs per connection.
     """
+
+    __slots__ = SLOTS
 
     requestFactory = Exchange  # noqa: N815 - Twisted's name
     timeOut = None  # noqa: N815 - Twisted's timer per connection; the sweep replaces it

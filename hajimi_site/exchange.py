@@ -47,6 +47,25 @@ NOT_A_REASON: Final = re.compile(rb"[^\x20-\x7e]+")
 access = logging.getLogger(ACCESS_LOGGER)
 logger = logging.getLogger("hajimi.server")
 
+# Twisted's attributes are as many as instances can share the names of; with ours beside them in one dictionary, each
+# would have a larger one of its own. (Named here because mypy, which does not read Twisted, takes __slots__ for all.)
+SLOTS: Final = (
+    "_began",
+    "_body",
+    "_disconnect_seen",
+    "_has_answered",
+    "_head",
+    "_held",
+    "_is_bodyless",
+    "_on_gone",
+    "_size",
+    "client_address",
+    "connection",
+    "context",
+    "server",
+    "task",
+)
+
 
 class Exchange(http.Request):  # type: ignore[misc]
     """A request on its way to the application, and the answer on its way back.
@@ -55,6 +74,8 @@ class Exchange(http.Request):  # type: ignore[misc]
     spools bodies to disk, queues them in pieces of 8 KB, writes head and body apart, and stays in the server's
     table for a second after its end.
     """
+
+    __slots__ = SLOTS
 
     def __init__(self, channel: Channel, queued: object = False) -> None:
         super().__init__(channel, queued=False)
