@@ -172,11 +172,13 @@ def _interpreter_options() -> list[str]:
 
 
 def _daphne() -> Any:
-    if new_loop := _loop_factory():
-        from twisted.internet import asyncioreactor
+    # TLS ends before us, and nobody speaks WAMP: what Twisted and Autobahn have for those takes 4 MB.
+    with memory.missing("OpenSSL"), memory.missing("cbor2"):
+        if new_loop := _loop_factory():
+            from twisted.internet import asyncioreactor
 
-        asyncioreactor.install(new_loop())
-    from hajimi_site.server import Server
+            asyncioreactor.install(new_loop())
+        from hajimi_site.server import Server
 
     return Server
 
