@@ -138,7 +138,11 @@ class Translator:
         """Whether Google said that it is done; a stream that stops without it was cut."""
         if self._block_reason:
             return True
-        return bool(self._candidates) and all(candidate.reason for candidate in self._candidates.values())
+        # A plain loop: this is asked before each read of a stream.
+        for candidate in self._candidates.values():
+            if not candidate.reason:
+                return False
+        return bool(self._candidates)
 
     @property
     def malformed(self) -> str:
