@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 
 from bench import machine, page
@@ -43,9 +44,9 @@ def _long(scale: float, written: _Page, *, everything: bool) -> list[str]:
         written.put("kinds", _markdown(matrix.kinds()))
         written.put("streams", _markdown(matrix.streams()))
         written.put("growth", _markdown(matrix.growth()))
-    peers, figures = matrix.peers(all_of_them=not everything)
-    written.put("nginx" if everything else "peers", _markdown(peers))
-    if not everything:
+    else:
+        peers, figures = matrix.peers()
+        written.put("peers", _markdown(peers))
         figures.sort(key=lambda figure: figure[1])
         whole = [(name, milliseconds) for name, milliseconds, _ in figures]
         paced = [(name, seconds) for name, _, seconds in figures]
@@ -60,11 +61,12 @@ def _say(name: str) -> None:
     print(f"... {name.replace('_', ' ')}", file=sys.stderr, flush=True)
 
 
-def _dated(text: str, scale: float) -> str:
+def _dated(text: str, scale: float, began: machine.Spent) -> str:
     """Return a table under a line that names the machine and the day, and over what makes its figures doubtful."""
     head = f"{machine.describe()}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    shared = machine.shared(began, machine.Spent.now(), os.cpu_count() or 1)
     coarse = f"**Loads shortened (scale {scale:g}): these figures are coarse.**" if scale < 1 else ""
-    return "\n\n".join(filter(None, [head, text, coarse, machine.busy()]))
+    return "\n\n".join(filter(None, [head, text, coarse, shared]))
 
 
 def table(rows: list[Row]) -> str:
@@ -100,12 +102,13 @@ class _Page:
     def __init__(self, kept: bool, scale: float) -> None:
         self._kept = kept
         self._scale = scale
+        self._began = machine.Spent.now()
         self._texts: dict[str, str] = {}
         self.picture = ""
 
     def put(self, mark: str, text: str) -> None:
         """Print a table, and keep it for its place in the page."""
-        self._texts[mark] = _dated(text, self._scale)
+        self._texts[mark] = _dated(text, self._scale, self._began)
         print(f"{self._texts[mark]}\n", flush=True)
 
     def close(self) -> None:

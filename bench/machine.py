@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-# Load average per core from which figures suffer; measuring alone comes to about half of it.
-BUSY = 0.75
+# The share of all processors from which figures suffer when it goes to others.
+BUSY = 0.1
 
 
 def tree(pid: int) -> list[int]:
@@ -55,9 +56,29 @@ def describe() -> str:
     )
 
 
-def busy() -> str:
-    """Return a warning when other programs keep the machine busy, or ""."""
-    load = os.getloadavg()[0]
-    if load < BUSY * (os.cpu_count() or 1):
-        return ""
-    return f"**The machine was busy (load average {load:.1f}): times and processor figures are too high.**"
+@dataclass(frozen=True)
+class Spent:
+    """Seconds so far: of the clock; of the processors for all programs, for us and what has ended of what we started,
+    and for others that the host of a virtual machine runs."""
+
+    clock: float
+    programs: float
+    ours: float
+    stolen: float
+
+    @classmethod
+    def now(cls) -> Spent:
+        """Look."""
+        # user, nice, system, idle, iowait, irq, softirq, steal: proc(5).
+        ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        hertz = os.sysconf("SC_CLK_TCK")
+        return cls(time.monotonic(), sum(ticks[:3]) / hertz, sum(os.times()[:4]), ticks[7] / hertz)
+
+
+def shared(began: Spent, now: Spent, cores: int) -> str:
+    """Return how much of the processors went to others between two moments, as a warning; "" when it hardly matters."""
+    whole = max(now.clock - began.clock, 1e-9) * cores
+    others = now.programs - began.programs - (now.ours - began.ours)
+    shares = [(others / whole, "other programs"), ((now.stolen - began.stolen) / whole, "the host of this machine")]
+    took = " and ".join(f"{share:.0%} of it went to {who}" for share, who in shares if share > BUSY)
+    return f"**The processor was shared: {took}.**" if took else ""

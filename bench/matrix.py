@@ -83,11 +83,11 @@ class Matrix:
                 )
         return table
 
-    def peers(self, *, all_of_them: bool) -> tuple[Table, list[tuple[str, float, float]]]:
-        """nginx, hajimi on its servers and, with ``all_of_them``, other gateways: (name, ms a request, s per 100k)."""
+    def peers(self) -> tuple[Table, list[tuple[str, float, float]]]:
+        """nginx, other gateways, and hajimi on its servers: (name, ms a request, s per 100k)."""
         figures: list[tuple[str, float, float]] = []
         with upstream() as port:
-            for run in (rivals.nginx, *((rivals.portkey, rivals.litellm) if all_of_them else ())):
+            for run in (rivals.nginx, rivals.portkey, rivals.litellm):
                 self._say(run.__name__)
                 with self._skipping(run.__name__), run(port) as rival:
                     figures.append(self._rival(rival, port))

@@ -1,4 +1,4 @@
-"""uvicorn in Daphne's place (SERVER=uvicorn): cheaper by request, without what only ours does.
+"""uvicorn in Daphne's place (SERVER=uvicorn), without what only ours does.
 
 Reason phrases are HTTP's own, a body over the limit is refused once it has come, and neither connections nor large
 bodies are counted by address. Drain, addresses, requests at once and access lines are the same.

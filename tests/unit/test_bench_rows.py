@@ -10,6 +10,7 @@ import pytest
 
 from bench import machine
 from bench.__main__ import table
+from bench.machine import Spent, shared
 from bench.running import Row
 from bench.scenarios import NGINX, PACED_STREAMS, WHOLE_ANSWERS, in_terms_of_nginx
 
@@ -45,3 +46,23 @@ def test_the_processor_time_of_a_process_is_counted_finely_with_what_it_has_star
     assert 0.3 <= alone <= both
     # Not in hundredths of a second.
     assert round(alone * 100) != alone * 100
+
+
+def test_a_table_says_when_other_programs_or_the_host_took_much_of_the_processor() -> None:
+    began = Spent(clock=100.0, programs=10.0, ours=5.0, stolen=1.0)
+
+    assert shared(began, Spent(200.0, 110.0, 100.0, 5.0), cores=2) == ""
+    assert shared(began, Spent(200.0, 110.0, 65.0, 1.0), cores=2) == (
+        "**The processor was shared: 20% of it went to other programs.**"
+    )
+    assert shared(began, Spent(200.0, 110.0, 65.0, 61.0), cores=2) == (
+        "**The processor was shared: 20% of it went to other programs and 30% of it went to the host of this machine.**"
+    )
+
+
+def test_this_machine_can_be_asked() -> None:
+    before, after = Spent.now(), Spent.now()
+
+    assert after.clock > before.clock
+    assert after.programs >= before.programs >= before.ours > 0
+    assert after.stolen >= before.stolen >= 0
