@@ -63,7 +63,9 @@ class Extras:
             ("", document),
         )
         # Most requests ask for none of these: then nothing is looked for.
-        self._places = tuple((prefix, fields) for prefix, fields in places if not _ALL_SPELLINGS.isdisjoint(fields))
+        self._places = tuple(
+            (prefix, fields) for prefix, fields in places if any(map(fields.__contains__, _ALL_SPELLINGS))
+        )
 
     def find(self, name: str) -> tuple[Any, str]:
         """Return the first value set under ``name`` (one of the names above) and its place."""

@@ -116,6 +116,10 @@ class Noting(dict[str, Any]):
         self.asked.add(key)
         return super().__getitem__(key)
 
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_every_field_that_a_parser_reads_is_described_and_no_other(name: str) -> None:
