@@ -18,7 +18,7 @@ demo: install-dev ## Start hajimi against a built-in Gemini simulator: no key, n
 	@exec $(PY) -m tests.gemini.demo
 
 test: install-dev ## Run every test a laptop can run
-	@$(CLEAN) $(PY) -m pytest -n auto -p no:cacheprovider -rs
+	@$(CLEAN) $(PY) -m pytest -n auto --dist worksteal -p no:cacheprovider -rs
 
 soak: install-dev ## A minute of admin pages, chats and hang-ups, watched for crashes and lost tasks
 	@$(CLEAN) $(PY) -m tests.soak
@@ -84,10 +84,10 @@ guard: install-dev ## Count instructions of a request and a chunk (needs valgrin
 
 test-postgres: install-dev ## Every test again, on PostgreSQL (HAJIMI_TEST_POSTGRES_URL: a server and a user who may create databases)
 	@[ -n "$$HAJIMI_TEST_POSTGRES_URL" ] || { echo "HAJIMI_TEST_POSTGRES_URL is not set"; exit 1; }
-	@$(CLEAN) HAJIMI_TEST_DATABASE=postgres DATABASE_URL="$${HAJIMI_TEST_POSTGRES_URL%/*}/hajimi_tests" $(PY) -m pytest -n auto -p no:cacheprovider -rs $(TESTS)
+	@$(CLEAN) HAJIMI_TEST_DATABASE=postgres DATABASE_URL="$${HAJIMI_TEST_POSTGRES_URL%/*}/hajimi_tests" $(PY) -m pytest -n auto --dist worksteal -p no:cacheprovider -rs $(TESTS)
 
 test-uvicorn: install-dev ## The tests of the running service again, on uvicorn instead of Daphne (TESTS=...)
-	@$(CLEAN) HAJIMI_TEST_SERVER=uvicorn $(PY) -m pytest -n auto -p no:cacheprovider -rs $(or $(TESTS),tests/service)
+	@$(CLEAN) HAJIMI_TEST_SERVER=uvicorn $(PY) -m pytest -n auto --dist worksteal -p no:cacheprovider -rs $(or $(TESTS),tests/service)
 
 image-check: ## Build both Dockerfiles for real, chat through the images, restart them
 	@tools/image_check.sh
