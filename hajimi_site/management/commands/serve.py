@@ -172,7 +172,7 @@ def _interpreter_options() -> list[str]:
 
 
 def _daphne() -> Any:
-    # TLS ends before us, and nobody speaks WAMP: what Twisted and Autobahn have for those takes 4 MB.
+    # TLS ends before us, and nobody speaks WAMP: what Twisted and Autobahn have for those takes 3 MB.
     with memory.missing("OpenSSL"), memory.missing("cbor2"):
         if new_loop := _loop_factory():
             from twisted.internet import asyncioreactor
